@@ -1,0 +1,287 @@
+"""Command line: the verbs of CardioTwin, each a function of `core.workflow`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from core import __version__
+from core.errors import UserError
+from core.options import MODEL_NAMES, PrepareOptions, parse_options
+from core.progress import Progress, Report, silent
+
+OK, FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
+NOTICE = "Research use only. Not a medical device."
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with the words of a call in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        sys.stderr.write(f"{self.prog}: {message}. See {self.prog} --help.\n")
+        raise SystemExit(USER_ERROR)
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all verbs."""
+    parser = _Parser(
+        prog="python -m core",
+        description=f"Generate, authenticate and identify ECG signals. {NOTICE}",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_Parser)
+
+    def verb(name: str, text: str, run: Callable[[argparse.Namespace, Report], Any]) -> _Parser:
+        one: _Parser = verbs.add_parser(name, help=text, description=f"{text}. {NOTICE}")
+        one.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
+        one.set_defaults(run=run)
+        return one
+
+    one = verb("demo", "Make a study of the simulated demo cohort, prepared", _demo)
+    one.add_argument("study", metavar="DIR", help="folder of the new study")
+
+    one = verb("prepare", "Read ECG files, clean them, find beats, store them as a study", _prepare)
+    one.add_argument("sources", nargs="+", metavar="SRC", help="file or folder of ECG recordings")
+    one.add_argument("--study", required=True, metavar="DIR", help="folder of the new study")
+    one.add_argument("--sampling-rate", type=float, metavar="HZ", help="rate of the study")
+    one.add_argument("--source-rate", type=float, metavar="HZ", help="rate of files that tell none")
+    one.add_argument("--leads", metavar="NAME,...|all", help="leads to keep (default: one)")
+    one.add_argument("--split", metavar="session|record|time|random|none")
+    one.add_argument("--subject-from", metavar="header|folder|file")
+    for name in ("highpass-hz", "lowpass-hz", "smoothing-ms", "before-s", "after-s"):
+        one.add_argument(f"--{name}", type=float, metavar=name.rsplit("-", 1)[1].upper())
+    one.add_argument("--notch-hz", metavar="auto|off|50|60")
+    one.add_argument("--window", metavar="fixed|r_to_r")
+    one.add_argument("--normalisation", metavar="none|zscore|minmax")
+
+    one = verb("train", "Fit the models of a study and save them", _train)
+    one.add_argument("study", metavar="DIR")
+    one.add_argument("--models", type=_split, metavar=",".join(MODEL_NAMES))
+    one.add_argument("--preset", default="full", metavar="quick|full")
+    one.add_argument("--seed", type=int, default=0, metavar="N")
+    one.add_argument("--target", default="auto", metavar="auto|subject|label")
+    one.add_argument("--resume", action="store_true", help="go on with what was interrupted")
+
+    one = verb("export", "Write a study's real beats to a file", _export)
+    one.add_argument("study", metavar="DIR")
+    one.add_argument("--out", required=True, metavar="FILE.npz|.csv")
+    one.add_argument("--partition", default="all", metavar="train|validation|test|all")
+    one.add_argument("--signal", default="smoothed", metavar="smoothed|clean|raw")
+
+    one = verb("generate", "Write synthetic beats to a file", _generate)
+    one.add_argument("study", metavar="DIR")
+    one.add_argument("--model", default="gan", metavar="gan|mixture")
+    one.add_argument("--per-subject", type=int, default=50, metavar="N")
+    one.add_argument("--subject", action="append", metavar="S", help="may be given several times")
+    one.add_argument("--label", metavar="L")
+    one.add_argument("--heart-rate", type=float, metavar="BPM")
+    one.add_argument("--days", default="recorded", metavar="recorded|new")
+    one.add_argument("--seed", type=int, default=0, metavar="N")
+    one.add_argument("--out", required=True, metavar="FILE.npz|.csv")
+
+    one = verb("authenticate", "Tell whether a file's beats are real or synthetic", _authenticate)
+    one.add_argument("study", metavar="DIR")
+    one.add_argument("file", metavar="FILE", help="a file of beats or a recording")
+
+    one = verb("identify", "Tell who each file is of", _identify)
+    one.add_argument("study", metavar="DIR")
+    one.add_argument("files", nargs="+", metavar="FILE")
+    one.add_argument("--per-beat", action="store_true", help="also name each beat alone")
+
+    one = verb("verify", "Tell whether each file is of one subject", _verify)
+    one.add_argument("study", metavar="DIR")
+    one.add_argument("files", nargs="+", metavar="FILE")
+    one.add_argument("--subject", required=True, metavar="NAME")
+
+    one = verb("tune", "Search the identifier's hyper-parameters", _tune)
+    one.add_argument("study", metavar="DIR")
+    one.add_argument("--trials", type=int, default=20, metavar="N")
+    one.add_argument("--seed", type=int, default=0, metavar="N")
+
+    one = verb("report", "Write a study for reading", _report)
+    one.add_argument("study", metavar="DIR")
+    one.add_argument("--out", required=True, metavar="FILE.html|.pdf")
+
+    one = verb("peaks", "Find R peaks, as sample numbers at each file's own rate", _peaks)
+    one.add_argument("files", nargs="+", metavar="FILE")
+    one.add_argument("--source-rate", type=float, metavar="HZ")
+
+    one = verb("evaluate", "Compute every figure of a study, with its protocol", _evaluate)
+    one.add_argument("study", metavar="DIR")
+    one.add_argument("--seed", type=int, default=0, metavar="N")
+    return parser
+
+
+def _demo(args: argparse.Namespace, report: Report) -> Any:
+    from core import workflow
+
+    return workflow.demo(args.study, report=report)
+
+
+def _prepare(args: argparse.Namespace, report: Report) -> Any:
+    from core import workflow
+
+    values = {
+        name: getattr(args, name)
+        for name in PrepareOptions.model_fields
+        if getattr(args, name, None) is not None
+    }
+    if args.leads is not None:
+        values["leads"] = "all" if args.leads == "all" else tuple(_split(args.leads))
+    if args.notch_hz is not None and args.notch_hz.isdigit():
+        values["notch_hz"] = int(args.notch_hz)
+    options = parse_options(PrepareOptions, values)
+    return workflow.prepare(args.sources, args.study, options=options, report=report)
+
+
+def _train(args: argparse.Namespace, report: Report) -> Any:
+    from core import workflow
+
+    return workflow.train(
+        args.study,
+        models=args.models,
+        preset=args.preset,
+        seed=args.seed,
+        resume=args.resume,
+        target=args.target,
+        report=report,
+    )
+
+
+def _export(args: argparse.Namespace, report: Report) -> Any:
+    from core import workflow
+
+    return workflow.export(
+        args.study, args.out, partition=args.partition, signal=args.signal, report=report
+    )
+
+
+def _generate(args: argparse.Namespace, report: Report) -> Any:
+    from core import workflow
+
+    return workflow.generate(
+        args.study,
+        args.out,
+        model=args.model,
+        per_subject=args.per_subject,
+        subjects=args.subject,
+        label=args.label,
+        heart_rate=args.heart_rate,
+        days=args.days,
+        seed=args.seed,
+        report=report,
+    )
+
+
+def _authenticate(args: argparse.Namespace, report: Report) -> Any:
+    from core import workflow
+
+    return workflow.authenticate(args.study, args.file, report=report)
+
+
+def _identify(args: argparse.Namespace, report: Report) -> Any:
+    from core import workflow
+
+    return workflow.identify(args.study, args.files, per_beat=args.per_beat, report=report)
+
+
+def _verify(args: argparse.Namespace, report: Report) -> Any:
+    from core import workflow
+
+    return workflow.verify(args.study, args.files, subject=args.subject, report=report)
+
+
+def _tune(args: argparse.Namespace, report: Report) -> Any:
+    from core import workflow
+
+    return workflow.tune(args.study, trials=args.trials, seed=args.seed, report=report)
+
+
+def _report(args: argparse.Namespace, report: Report) -> Any:
+    from core import workflow
+
+    return workflow.write_report(args.study, args.out, report=report)
+
+
+def _peaks(args: argparse.Namespace, report: Report) -> Any:
+    from core import workflow
+
+    return workflow.peaks(args.files, source_rate=args.source_rate, report=report)
+
+
+def _evaluate(args: argparse.Namespace, report: Report) -> Any:
+    from core import workflow
+
+    return workflow.evaluate(args.study, seed=args.seed, report=report)
+
+
+def _progress_bar() -> Report:
+    """Return a report that draws a bar on standard error, one a stage."""
+    from tqdm import tqdm
+
+    bars: dict[str, Any] = {}
+
+    def show(progress: Progress) -> None:
+        bar = bars.get(progress.stage)
+        if bar is None:
+            for other in bars.values():
+                other.close()
+            bars.clear()
+            bar = bars[progress.stage] = tqdm(
+                total=progress.total or None, desc=progress.stage, leave=False, file=sys.stderr
+            )
+        bar.update(progress.done - bar.n)
+
+    return show
+
+
+def _say(result: Any, indent: str = "") -> None:
+    """Print a result for people: a line a value, lists and tables indented."""
+    for key, value in result.items():
+        if isinstance(value, dict) and value:
+            print(f"{indent}{key}:")  # noqa: T201
+            _say(value, indent + "  ")
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            print(f"{indent}{key}:")  # noqa: T201
+            for entry in value:
+                flat = {k: v for k, v in entry.items() if not isinstance(v, dict | list)}
+                print(f"{indent}  " + ", ".join(f"{k} {v}" for k, v in flat.items()))  # noqa: T201
+        elif isinstance(value, list):
+            print(f"{indent}{key}: " + ", ".join(str(v) for v in value))  # noqa: T201
+        elif not isinstance(value, dict):
+            print(f"{indent}{key}: {value}")  # noqa: T201
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; returns the exit status: 0, or 2 where the user can mend what is wrong."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    args = build_parser().parse_args(arguments)
+    report = _progress_bar() if sys.stderr.isatty() else silent
+    try:
+        result = args.run(args, report)
+    except UserError as error:
+        sys.stderr.write(f"{error}\n")
+        return USER_ERROR
+    except KeyboardInterrupt:
+        sys.stderr.write(
+            "Stopped. What was finished is kept; the same command goes on from there.\n"
+        )
+        return INTERRUPTED
+    except OSError as error:
+        where = error.filename or Path.cwd()
+        sys.stderr.write(f"{where}: {error.strerror or error}. Check the disk and your rights.\n")
+        return USER_ERROR
+    if args.json:
+        print(json.dumps(result, allow_nan=False))  # noqa: T201
+    else:
+        _say(result)
+    return OK

@@ -1,0 +1,1 @@
+"""Evaluation: beats and scores in, figures with their protocol out."""

@@ -1,0 +1,134 @@
+"""Generating: from trained models to synthetic beats of chosen subjects."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.beat_set import BeatSet
+from core.errors import UserError, did_you_mean
+from core.recording import StrArray
+from core.study import Study
+
+GENERATORS = ("gan", "mixture")
+MAX_BEATS = 1_000_000
+HEART_RATE_RANGE = (30.0, 220.0)
+
+
+@lru_cache(maxsize=8)
+def _load(name: str, folder: Path, stamp: int) -> Any:
+    """Load a model once a version of it."""
+    if name == "autoencoder":
+        from core.models.autoencoder import Autoencoder
+
+        return Autoencoder.load(folder)
+    if name == "gan":
+        from core.models.conditional_gan import ConditionalGan
+
+        return ConditionalGan.load(folder)
+    if name == "mixture":
+        from core.models.gaussian_mixture import GaussianMixtureGenerator
+
+        return GaussianMixtureGenerator.load(folder)
+    if name == "authenticity":
+        from core.models.authenticity import AuthenticityJudge
+
+        return AuthenticityJudge.load(folder)
+    from core.models.cnn_lstm import Identifier
+
+    return Identifier.load(folder)
+
+
+def load_model(study: Study, name: str) -> Any:
+    """Return a trained model of a study, kept in memory for the next call.
+
+    Raises:
+        UserError: It was not trained, or its files are damaged.
+    """
+    study.card(name)
+    folder = study.model_folder(name)
+    stamp = (folder / "card.json").stat().st_mtime_ns
+    try:
+        return _load(name, folder, stamp)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            folder, f"cannot be loaded ({type(error).__name__})", "Delete it and train it again"
+        ) from None
+
+
+def choose_subjects(study: Study, wanted: list[str] | None) -> list[str]:
+    """Return the subjects to draw: those asked for, or all that have train beats.
+
+    Raises:
+        UserError: One of them is not in the study's train part.
+    """
+    table = study.beat_table
+    kept = table[(table["rejected"] == "") & (table["partition"] == "train")]
+    known = list(dict.fromkeys(kept["subject"]))
+    for name in wanted or []:
+        if name not in known:
+            raise UserError(
+                f"--subject {name}", "is not in the study's train part", did_you_mean(name, known)
+            )
+    return list(wanted or known)
+
+
+def draw_beats(
+    study: Study,
+    model: str,
+    subjects: StrArray,
+    *,
+    seed: int,
+    days: str = "recorded",
+    label: str | None = None,
+    heart_rate: float | None = None,
+) -> BeatSet:
+    """Draw one synthetic beat for each entry of `subjects`.
+
+    Args:
+        study: A study whose autoencoder and `model` are trained.
+        model: ``gan`` or ``mixture``.
+        subjects: (n,) a subject's name a beat.
+        seed: Seed of every random step.
+        days: ``recorded``: as on the days in the study; ``new``: as on another day.
+        label: Beats of this label only; any by default.
+        heart_rate: Beats per minute that ST and T are brought to; the subject's own by default.
+
+    Raises:
+        UserError: A model is missing, a subject or label is unknown.
+    """
+    autoencoder = load_model(study, "autoencoder")
+    generator = load_model(study, model)
+    labels = None if label is None else np.full(len(subjects), label)
+    codes = generator.sample(subjects, seed=seed, days=days, labels=labels)
+    signals = autoencoder.decode(codes)
+    usual = _median_rr(study)
+    rr = np.asarray([usual.get(str(s), np.nan) for s in subjects], dtype=np.float32)
+    if heart_rate is not None:
+        from core.models.identifier_input import REFERENCE_RR_S, Window, adapt_to_rate
+
+        wanted = np.full(len(rr), 60.0 / heart_rate, dtype=np.float32)
+        window = Window(before_s=study.info.before_s, sampling_rate=study.sampling_rate)
+        signals = adapt_to_rate(signals, REFERENCE_RR_S * rr / wanted, window)
+        rr = wanted
+    return BeatSet.build(
+        signals,
+        sampling_rate=study.sampling_rate,
+        before_s=study.info.before_s,
+        leads=study.info.leads,
+        subject=subjects,
+        label="" if label is None else label,
+        rr_before=rr,
+        rr_after=rr,
+        synthetic=np.ones(len(signals), dtype=np.bool_),
+    )
+
+
+def _median_rr(study: Study) -> dict[str, float]:
+    """Return each subject's median RR interval in its train beats, in seconds."""
+    table = study.beat_table
+    kept = table[(table["rejected"] == "") & (table["partition"] == "train")]
+    return {str(s): float(v) for s, v in kept.groupby("subject")["rr_before"].median().items()}

@@ -1,0 +1,456 @@
+"""Codes of each recording's beats -> Gaussians -> codes of beats that were never measured."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from core.errors import UserError, did_you_mean
+from core.models.storage import load_arrays, load_card, save_arrays, save_card
+from core.progress import Progress, Report, silent
+from core.recording import FloatArray, IntArray, StrArray
+
+Days = Literal["recorded", "new"]
+
+VARIANCE_WEIGHT = 5.0
+"""Beats' worth of belief that all directions of a recording share its noise level."""
+COVARIANCE_WEIGHT = 20.0
+"""Beats at which a recording's own correlations count as much as their absence."""
+LEVEL_WEIGHT = 2.0
+"""Beats' worth of belief that a recording has the pooled noise level."""
+MEAN_WEIGHT = 5.0
+"""Beats at which a recording counts half in its subject's mean."""
+MIN_COMPONENT_BEATS = 20
+MAX_COMPONENTS = 4
+BIC_DIMENSIONS = 4
+"""Leading directions of a recording in which beat types are told apart."""
+BEATS_A_DAY = 20
+"""Beats drawn for one new day before the next begins; ECG-ID's recordings have about as many."""
+FLAT = 1e-4
+"""Of the largest: the least standard deviation of a direction."""
+
+_STAGE = "train mixture"
+_FILE = "mixture.npz"
+
+
+@dataclass(frozen=True, eq=False)
+class Draw:
+    """What to draw, a row a beat: which Gaussian, and where its mean lies.
+
+    Attributes:
+        component: (n,) index of the Gaussian.
+        mean: (n, k) mean code; on a new day it is not the Gaussian's own.
+    """
+
+    component: IntArray
+    mean: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Components:
+    """Gaussians in code space: ``code = mean + (factor @ w) @ basis`` with white ``w``.
+
+    Attributes:
+        basis: (k, k) rows span the code space; white within recordings, pooled over all.
+        mean: (m, k) of each Gaussian.
+        factor: (m, k, k) lower triangular.
+        level: (m,) noise level of its recording over the pooled one, a standard deviation.
+        count: (m,) beats it was estimated from.
+        condition: (m,) index of its subject and label in `subject` and `label`.
+        group_mean: (m, k) mean code of its recording and label.
+        subject: (c,) subject of each condition.
+        label: (c,) label of each condition; empty without labels.
+        condition_mean: (c, k) mean code over the condition's recordings.
+        between: (k, k) lower triangular factor of the covariance of recordings of one
+            condition, in the white basis; all zero if no condition has two recordings.
+    """
+
+    basis: FloatArray
+    mean: FloatArray
+    factor: FloatArray
+    level: FloatArray
+    count: IntArray
+    condition: IntArray
+    group_mean: FloatArray
+    subject: StrArray
+    label: StrArray
+    condition_mean: FloatArray
+    between: FloatArray
+
+
+class GaussianMixtureGenerator:
+    """Draws codes of beats from Gaussians, one or more a recording and label.
+
+    Noise level and electrode contact belong to the recording, so each has a Gaussian of its own;
+    their covariances are shrunk to the pooled one, since a recording has fewer beats than a code
+    has numbers. A recording with beats of several kinds gets several, by the BIC.
+
+    Attributes:
+        components: The Gaussians.
+        assignment: (n,) index of the Gaussian of each beat in `fit`; empty once loaded.
+    """
+
+    def __init__(self, components: Components, assignment: IntArray | None = None) -> None:
+        self.components = components
+        self.assignment = np.zeros(0, np.int64) if assignment is None else assignment
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Subjects that it can draw, sorted."""
+        return tuple(sorted({str(s) for s in self.components.subject}))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels that it can draw, sorted; none if it was fitted without."""
+        return tuple(sorted({str(s) for s in self.components.label} - {""}))
+
+    @classmethod
+    def fit(
+        cls,
+        codes: FloatArray,
+        subjects: npt.ArrayLike,
+        recordings: npt.ArrayLike,
+        *,
+        labels: npt.ArrayLike | None = None,
+        seed: int = 0,
+        report: Report = silent,
+    ) -> GaussianMixtureGenerator:
+        """Estimate the Gaussians from the codes of the train part.
+
+        Args:
+            codes: (n, k) float32.
+            subjects: (n,) who each beat belongs to.
+            recordings: (n,) which recording each beat belongs to.
+            labels: (n,) a further condition, such as the beat type.
+            seed: For the search for beat types.
+            report: Called after every recording; may raise `Cancelled`.
+
+        Raises:
+            UserError: No recording has two beats of one label.
+        """
+        codes = np.asarray(codes, dtype=np.float64)
+        names = _names(len(codes), subjects, recordings, labels)
+        groups, group = np.unique(names, axis=0, return_inverse=True)
+        group = group.reshape(-1)
+        conditions, condition = np.unique(groups[:, [0, 2]], axis=0, return_inverse=True)
+        condition = condition.reshape(-1)
+
+        basis, inverse = _white_basis(codes, group)
+        assignment, owner = _split(codes @ inverse, group, len(groups), seed, report)
+        basis, inverse = _white_basis(codes, assignment)
+        white = codes @ inverse
+        mean, factor, level, count = _moments(white, assignment, len(owner))
+
+        group_mean = _means(white, group, len(groups))
+        trust = np.bincount(group) / (np.bincount(group) + MEAN_WEIGHT)
+        condition_mean = _means(group_mean, condition, len(conditions), trust)
+        between = _between(group_mean - condition_mean[condition], condition, trust)
+
+        def code(values: npt.NDArray[np.float64]) -> FloatArray:
+            return (values @ basis).astype(np.float32)
+
+        return cls(
+            Components(
+                basis=basis.astype(np.float32),
+                mean=code(mean),
+                factor=factor.astype(np.float32),
+                level=level.astype(np.float32),
+                count=count,
+                condition=condition[owner].astype(np.int64),
+                group_mean=code(group_mean[owner]),
+                subject=conditions[:, 0],
+                label=conditions[:, 1],
+                condition_mean=code(condition_mean),
+                between=between.astype(np.float32),
+            ),
+            assignment,
+        )
+
+    def sample(
+        self,
+        subjects: npt.ArrayLike,
+        *,
+        seed: int = 0,
+        days: Days = "recorded",
+        labels: npt.ArrayLike | None = None,
+    ) -> FloatArray:
+        """Return codes (n, k) float32, drawn for the subjects (n,), in their order.
+
+        Args:
+            subjects: (n,) who to draw.
+            seed: Same seed and request give the same codes.
+            days: ``recorded`` as on the days it was fitted to, ``new`` as on another day: the
+                recording's mean is drawn anew, every 20 beats of a subject.
+            labels: (n,) a label for each; without, labels come in the shares they were seen in.
+
+        Raises:
+            UserError: Unknown subject or label, or days that cannot be drawn.
+        """
+        rng = np.random.default_rng([seed, 0])
+        draw = self.plan(subjects, rng=rng, days=days, labels=labels)
+        w = rng.standard_normal(draw.mean.shape, dtype=np.float32)
+        return self.place(draw, w)
+
+    def plan(
+        self,
+        subjects: npt.ArrayLike,
+        *,
+        rng: np.random.Generator,
+        days: Days,
+        labels: npt.ArrayLike | None,
+    ) -> Draw:
+        """Choose the Gaussian and the mean of each beat to be drawn; arguments as in `sample`."""
+        if days not in ("recorded", "new"):
+            raise UserError("--days", f"{days!r} is not allowed", "Choose recorded or new")
+        parts = self.components
+        who = np.atleast_1d(np.asarray(subjects, dtype=np.str_))
+        what = None if labels is None else np.atleast_1d(np.asarray(labels, dtype=np.str_))
+        if what is not None and len(what) != len(who):
+            raise ValueError(f"{len(what)} labels for {len(who)} subjects")
+        component = np.zeros(len(who), np.int64)
+        for rows, allowed in self._requests(who, what):
+            share = parts.count[allowed] / parts.count[allowed].sum()
+            component[rows] = rng.choice(allowed, size=len(rows), p=share)
+        mean = parts.mean[component]
+        if days == "new":
+            mean = mean + self._new_days(component, who, rng)
+        return Draw(component, mean)
+
+    def place(self, draw: Draw, w: FloatArray) -> FloatArray:
+        """Return the codes (n, k) of white numbers w (n, k) under the Gaussians of a draw."""
+        parts = self.components
+        coloured = np.empty_like(w)
+        for index, rows in _by_value(draw.component):
+            coloured[rows] = w[rows] @ parts.factor[index].T
+        return draw.mean + coloured @ parts.basis
+
+    def save(self, folder: Path) -> None:
+        """Write ``mixture.npz`` and the card."""
+        folder.mkdir(parents=True, exist_ok=True)
+        parts = self.components
+        save_arrays(folder / _FILE, {f.name: getattr(parts, f.name) for f in fields(parts)})
+        save_card(
+            folder,
+            {
+                "model": "mixture",
+                "n_codes": int(parts.mean.shape[1]),
+                "n_components": len(parts.mean),
+                "subjects": list(self.subjects),
+                "labels": list(self.labels),
+            },
+        )
+
+    @classmethod
+    def load(cls, folder: Path) -> GaussianMixtureGenerator:
+        """Read what `save` wrote.
+
+        Raises:
+            UserError: A file is missing or damaged.
+        """
+        load_card(folder)
+        arrays = load_arrays(folder / _FILE)
+        missing = {f.name for f in fields(Components)} - set(arrays)
+        if missing:
+            raise UserError(folder / _FILE, "is not a mixture", "Train the model again")
+        return cls(Components(**arrays))
+
+    def _requests(self, who: StrArray, what: StrArray | None) -> Iterator[tuple[IntArray, IntArray]]:
+        """Yield the rows of each distinct request, and the Gaussians that may serve it."""
+        parts = self.components
+        owner = parts.subject[parts.condition]
+        kind = parts.label[parts.condition]
+        request = np.stack([who, who if what is None else what], axis=1)
+        distinct, inverse = np.unique(request, axis=0, return_inverse=True)
+        for i, (subject, label) in enumerate(distinct):
+            mine = owner == subject
+            if not mine.any():
+                raise UserError(
+                    "--subject",
+                    f"{str(subject)!r} is not among the subjects the generator was trained on",
+                    did_you_mean(str(subject), self.subjects),
+                )
+            if what is not None:
+                known = sorted({str(k) for k in kind[mine]})
+                mine = mine & (kind == label)
+                if not mine.any():
+                    raise UserError(
+                        "--label",
+                        f"subject {str(subject)!r} has no beats labelled {str(label)!r}",
+                        "Train with labels" if known == [""] else did_you_mean(str(label), known),
+                    )
+            yield np.flatnonzero(inverse.reshape(-1) == i), np.flatnonzero(mine)
+
+    def _new_days(self, component: IntArray, who: StrArray, rng: np.random.Generator) -> FloatArray:
+        """Return what carries each beat's mean from its recorded day to a new one, (n, k)."""
+        parts = self.components
+        if not parts.between.any():
+            raise UserError(
+                "--days",
+                "no subject has two recordings, so how days differ is unknown",
+                "Use --days recorded, or train on subjects with several recordings",
+            )
+        _, person = np.unique(who, return_inverse=True)
+        day = _rank_within(person) // BEATS_A_DAY
+        _, which = np.unique(np.stack([person, day], axis=1), axis=0, return_inverse=True)
+        which = which.reshape(-1)
+        white = rng.standard_normal((which.max(initial=-1) + 1, len(parts.basis)), np.float32)
+        shift = (white @ parts.between.T) @ parts.basis
+        home = parts.condition_mean[parts.condition] - parts.group_mean
+        return home[component] + shift[which]
+
+
+def _names(n: int, *columns: npt.ArrayLike | None) -> StrArray:
+    """Return (n, 3) subject, recording and label of each beat."""
+    arrays = [np.full(n, "") if c is None else np.asarray(c, dtype=np.str_) for c in columns]
+    if any(len(array) != n for array in arrays):
+        raise ValueError(f"{[len(array) for array in arrays]} names for {n} codes")
+    return np.stack(arrays, axis=1)
+
+
+def _means(
+    values: npt.NDArray[Any],
+    group: IntArray,
+    n_groups: int,
+    weight: npt.NDArray[np.float64] | None = None,
+) -> npt.NDArray[np.float64]:
+    """Return the mean (n_groups, k) of the values (n, k) of each group."""
+    weight = np.ones(len(values)) if weight is None else weight
+    total = np.zeros((n_groups, values.shape[1]))
+    np.add.at(total, group, values * weight[:, None])
+    return total / np.bincount(group, weight, n_groups)[:, None]
+
+
+def _white_basis(
+    codes: npt.NDArray[np.float64], group: IntArray
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return basis and inverse: ``codes @ inverse`` is white within groups, pooled over all."""
+    n_groups = int(group.max()) + 1
+    deviation = codes - _means(codes, group, n_groups)[group]
+    freedom = len(codes) - n_groups
+    if freedom < 1 or not np.abs(deviation).max() > 0:
+        raise UserError(
+            "generator",
+            "no recording has two different beats of one kind, so how beats vary is unknown",
+            "Give at least one recording with two or more usable beats in the train part",
+        )
+    values, vectors = np.linalg.eigh(deviation.T @ deviation / freedom)
+    spread = np.sqrt(np.maximum(values, 0))[::-1]
+    spread = np.maximum(spread, FLAT * spread[0])
+    vectors = vectors[:, ::-1]
+    return (vectors * spread).T, vectors / spread
+
+
+def _split(
+    white: npt.NDArray[np.float64], group: IntArray, n_groups: int, seed: int, report: Report
+) -> tuple[IntArray, IntArray]:
+    """Return the component (n,) of each beat, and the group (m,) of each component."""
+    assignment = np.zeros(len(white), np.int64)
+    owner: list[int] = []
+    for index, rows in _by_value(group):
+        kinds = _beat_types(white[rows], seed)
+        assignment[rows] = len(owner) + kinds
+        owner += [index] * (int(kinds.max()) + 1)
+        report(Progress(_STAGE, index + 1, n_groups))
+    return assignment, np.asarray(owner, dtype=np.int64)
+
+
+def _beat_types(white: npt.NDArray[np.float64], seed: int) -> IntArray:
+    """Return the kind (n,) of each beat of a recording: one, unless the BIC favours more."""
+    n = len(white)
+    alike = np.zeros(n, np.int64)
+    if n < 2 * MIN_COMPONENT_BEATS:
+        return alike
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import GaussianMixture
+
+    centred = white - white.mean(axis=0)
+    axes = np.linalg.svd(centred, full_matrices=False)[2][:BIC_DIMENSIONS]
+    leading = centred @ axes.T
+    best, kinds = np.inf, alike
+    for k in range(1, min(MAX_COMPONENTS, n // MIN_COMPONENT_BEATS) + 1):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model = GaussianMixture(k, n_init=2, reg_covar=1e-3, random_state=seed).fit(leading)
+        bic, found = model.bic(leading), model.predict(leading)
+        if bic < best and np.bincount(found, minlength=k).min() >= MIN_COMPONENT_BEATS:
+            best, kinds = bic, found.astype(np.int64)
+    return kinds
+
+
+def _moments(
+    white: npt.NDArray[np.float64], component: IntArray, n_components: int
+) -> tuple[
+    npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64], IntArray
+]:
+    """Return mean (m, k), Cholesky factor (m, k, k), level (m,) and count (m,), white basis."""
+    k = white.shape[1]
+    mean = np.zeros((n_components, k))
+    factor = np.zeros((n_components, k, k))
+    level = np.zeros(n_components)
+    count = np.bincount(component, minlength=n_components).astype(np.int64)
+    for index, rows in _by_value(component):
+        n = len(rows)
+        mean[index] = white[rows].mean(axis=0)
+        deviation = white[rows] - mean[index]
+        factor[index], level[index] = _shrunk_factor(deviation.T @ deviation, n, n - 1)
+    return mean, factor, level, count
+
+
+def _shrunk_factor(
+    scatter: npt.NDArray[np.float64], n: int, freedom: int
+) -> tuple[npt.NDArray[np.float64], float]:
+    """Return the Cholesky factor (k, k) of a covariance from few samples, and its level."""
+    level = (np.trace(scatter) / len(scatter) + LEVEL_WEIGHT) / (freedom + LEVEL_WEIGHT)
+    variance = (np.diag(scatter) + VARIANCE_WEIGHT * level) / (freedom + VARIANCE_WEIGHT)
+    own = n / (n + COVARIANCE_WEIGHT)
+    covariance = own * scatter / max(freedom, 1)
+    np.fill_diagonal(covariance, variance)
+    return np.linalg.cholesky(_positive(covariance)), float(np.sqrt(level))
+
+
+def _positive(covariance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the covariance with eigenvalues of at least a millionth of the largest."""
+    values, vectors = np.linalg.eigh(covariance)
+    floor = 1e-6 * values[-1]
+    if values[0] >= floor:
+        return covariance
+    return (vectors * np.maximum(values, floor)) @ vectors.T
+
+
+def _between(
+    deviation: npt.NDArray[np.float64], condition: IntArray, trust: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Return the Cholesky factor of how recordings of one condition differ, white basis."""
+    repeated = np.bincount(condition)[condition] > 1
+    freedom = int(repeated.sum()) - len(set(condition[repeated]))
+    k = deviation.shape[1]
+    if freedom < 1:
+        return np.zeros((k, k))
+    weighted = deviation[repeated] * np.sqrt(trust[repeated] / trust[repeated].mean())[:, None]
+    scatter = weighted.T @ weighted
+    own = freedom / (freedom + COVARIANCE_WEIGHT)
+    covariance = own * scatter / freedom
+    np.fill_diagonal(covariance, np.maximum(np.diag(scatter) / freedom, FLAT))
+    return np.linalg.cholesky(_positive(covariance))
+
+
+def _by_value(values: IntArray) -> Iterator[tuple[int, IntArray]]:
+    """Yield each distinct value with the positions where it stands."""
+    order = np.argsort(values, kind="stable")
+    distinct, start = np.unique(values[order], return_index=True)
+    for value, rows in zip(distinct, np.split(order, start[1:]), strict=True):
+        yield int(value), rows
+
+
+def _rank_within(group: IntArray) -> IntArray:
+    """Return for each entry how many of its group stand before it."""
+    rank = np.zeros(len(group), np.int64)
+    for _, rows in _by_value(group):
+        rank[rows] = np.arange(len(rows))
+    return rank

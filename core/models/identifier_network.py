@@ -1,0 +1,226 @@
+"""Training samples -> a hybrid CNN-LSTM that names a class and embeds a beat.
+
+Convolutions see the waves, the LSTM their order, a dense path the beat as a whole; a dense layer
+joins them to an embedding, a softmax names the class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from core.models.storage import restore_state, save_state
+from core.progress import Progress, Report
+from core.recording import FloatArray, IntArray
+
+Samples = Callable[[int, np.random.Generator], tuple[FloatArray, IntArray]]
+"""Takes how many and a generator, returns inputs (n, n_samples, n_channels) and classes (n,)."""
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """Hyper-parameters of the network and of its training."""
+
+    filters: tuple[int, ...] = (32, 64, 128)
+    kernel: int = 3
+    lstm_units: int = 64
+    skip_units: int = 128
+    embedding: int = 128
+    dropout: float = 0.2
+    late_dropout: float = 0.4
+    l2: float = 1e-4
+    batch_momentum: float = 0.9
+    label_smoothing: float = 0.1
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-3
+    batch: int = 64
+    epoch_samples: int = 4096
+    epochs: int = 12
+    warm_up: float = 0.1
+    """Share of the steps in which the learning rate rises."""
+    patience: int = 4
+    """Epochs without a better held-out loss after which training stops."""
+    first_stop: float = 0.5
+    """Share of the epochs before which training is not stopped."""
+
+
+def build_network(
+    n_samples: int, n_channels: int, n_classes: int, settings: NetworkSettings, *, seed: int
+) -> keras.Model:
+    """Return an untrained network: (n, n_samples, n_channels) -> log-posteriors, embeddings."""
+    seeds = iter(range(seed, seed + 1000))
+
+    def glorot() -> keras.initializers.Initializer:
+        return keras.initializers.GlorotUniform(seed=next(seeds))
+
+    inputs = keras.Input((n_samples, n_channels), name="beat")
+    x = inputs
+    for filters in settings.filters:
+        x = keras.layers.Conv1D(
+            filters, settings.kernel, padding="same", use_bias=False, kernel_initializer=glorot()
+        )(x)
+        x = keras.layers.BatchNormalization(momentum=settings.batch_momentum)(x)
+        x = keras.layers.ReLU()(x)
+        x = keras.layers.MaxPooling1D(2, padding="same")(x)
+        x = keras.layers.Dropout(settings.dropout, seed=next(seeds))(x)
+    lstm = keras.layers.LSTM(
+        settings.lstm_units,
+        kernel_initializer=glorot(),
+        recurrent_initializer=keras.initializers.Orthogonal(seed=next(seeds)),
+    )
+    order = keras.layers.Bidirectional(lstm)(x)
+    place = keras.layers.Conv1D(
+        settings.filters[0] // 2, 1, activation="relu", kernel_initializer=glorot()
+    )(x)
+    place = keras.layers.Flatten()(place)
+    whole = keras.layers.Dense(settings.skip_units, kernel_initializer=glorot())(
+        keras.layers.Flatten()(inputs)
+    )
+    x = keras.layers.Concatenate()([order, place, whole])
+    x = keras.layers.Dropout(settings.late_dropout, seed=next(seeds))(x)
+    embedding = keras.layers.Dense(
+        settings.embedding,
+        kernel_regularizer=keras.regularizers.L2(settings.l2),
+        kernel_initializer=glorot(),
+        name="embedding",
+    )(x)
+    x = keras.layers.BatchNormalization(momentum=settings.batch_momentum)(embedding)
+    x = keras.layers.ReLU()(x)
+    x = keras.layers.Dense(n_classes, kernel_initializer=glorot())(x)
+    posterior = keras.layers.Activation("log_softmax", name="class")(x)
+    return keras.Model(inputs, [posterior, embedding], name="cnn_lstm")
+
+
+def train_network(
+    network: keras.Model,
+    samples: Samples,
+    settings: NetworkSettings,
+    *,
+    seed: int,
+    identity: str,
+    held_out: tuple[FloatArray, IntArray] | None,
+    report: Report,
+    checkpoint: Path | None,
+) -> list[dict[str, float]]:
+    """Train in place and return a row of figures an epoch.
+
+    The learning rate warms up, then falls along a cosine (Loshchilov and Hutter 2017); weights
+    decay apart from the gradient (AdamW). With `held_out` inputs and classes, the epoch with the
+    least held-out loss is kept, and training stops when none was better for `patience` epochs.
+
+    Args:
+        network: What `build_network` returned.
+        samples: Draws the samples of an epoch.
+        settings: Hyper-parameters.
+        seed: Of the samples drawn.
+        identity: Names data, seed and settings; a checkpoint of another is not resumed.
+        held_out: Inputs and classes of recordings that `samples` never draws, or None.
+        report: Called after every epoch, once it can be resumed.
+        checkpoint: Folder for the state after every epoch, or None.
+    """
+    optimizer = _optimizer(settings)
+    optimizer.build(network.trainable_variables)
+    step = _training_step(network, optimizer, settings)
+    best = [tf.Variable(v) for v in network.variables]
+    everything = [*network.variables, *optimizer.variables, *best]
+    done, history = restore_state(checkpoint, everything, identity=identity)
+    while done < settings.epochs and not _finished(history, settings):
+        inputs, classes = samples(settings.epoch_samples, np.random.default_rng([seed, done]))
+        row = _run_epoch(step, inputs, classes, settings.batch)
+        if held_out is not None:
+            row |= _held_out_figures(network, *held_out)
+        history.append(row)
+        if _best_epoch(history) == done:
+            _copy(network.variables, best)
+        done += 1
+        save_state(checkpoint, everything, step=done, history=history, identity=identity)
+        report(Progress("train identifier", done, settings.epochs, row))
+    _copy(best, network.variables)
+    return history
+
+
+def _best_epoch(history: list[dict[str, float]]) -> int:
+    """Return the epoch of least held-out loss; the last one where nothing is held out."""
+    losses = [row.get("held_out_loss", -i) for i, row in enumerate(history)]
+    return int(np.argmin(losses)) if losses else -1
+
+
+def _finished(history: list[dict[str, float]], settings: NetworkSettings) -> bool:
+    stale = len(history) - 1 - _best_epoch(history)
+    return len(history) >= settings.first_stop * settings.epochs and stale >= settings.patience
+
+
+def _copy(values: list[Any], variables: list[Any]) -> None:
+    for value, variable in zip(values, variables, strict=True):
+        variable.assign(value)
+
+
+def _optimizer(settings: NetworkSettings) -> keras.optimizers.Optimizer:
+    steps = settings.epochs * max(1, settings.epoch_samples // settings.batch)
+    warm_up = max(1, int(settings.warm_up * steps))
+    rate = keras.optimizers.schedules.CosineDecay(
+        settings.learning_rate / 20,
+        decay_steps=max(1, steps - warm_up),
+        warmup_target=settings.learning_rate,
+        warmup_steps=warm_up,
+        alpha=0.01,
+    )
+    return keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay, clipnorm=1.0)
+
+
+def _training_step(
+    network: keras.Model, optimizer: keras.optimizers.Optimizer, settings: NetworkSettings
+) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+    """Return a compiled step: inputs and classes -> loss and number of right answers.
+
+    XLA stays off: it makes the LSTM ten times slower on a CPU.
+    """
+    n_classes = network.output_shape[0][-1]
+    smooth = settings.label_smoothing
+
+    @tf.function(reduce_retracing=True)
+    def step(inputs: tf.Tensor, classes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        wanted = tf.one_hot(classes, n_classes) * (1 - smooth) + smooth / n_classes
+        with tf.GradientTape() as tape:
+            posterior, _ = network(inputs, training=True)
+            loss = -tf.reduce_mean(tf.reduce_sum(wanted * posterior, axis=1))
+            total = loss + tf.add_n(network.losses)
+        gradients = tape.gradient(total, network.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, network.trainable_variables, strict=True))
+        right = tf.reduce_sum(
+            tf.cast(tf.argmax(posterior, axis=1, output_type=classes.dtype) == classes, tf.float32)
+        )
+        return loss, right
+
+    return step
+
+
+def _run_epoch(step: Any, inputs: FloatArray, classes: IntArray, batch: int) -> dict[str, float]:
+    losses, right, seen = [], 0.0, 0
+    for begin in range(0, max(1, len(inputs) - batch + 1), batch):
+        chunk = slice(begin, begin + batch)
+        loss, hits = step(tf.constant(inputs[chunk]), tf.constant(classes[chunk]))
+        losses.append(float(loss))
+        right += float(hits)
+        seen += len(classes[chunk])
+    return {"loss": float(np.mean(losses)), "accuracy": right / seen}
+
+
+def _held_out_figures(
+    network: keras.Model, inputs: FloatArray, classes: IntArray
+) -> dict[str, float]:
+    parts = [
+        np.asarray(network(inputs[i : i + 1024], training=False)[0])
+        for i in range(0, len(inputs), 1024)
+    ]
+    posterior = np.concatenate(parts)
+    return {
+        "held_out_loss": float(-np.mean(posterior[np.arange(len(classes)), classes])),
+        "held_out_accuracy": float(np.mean(posterior.argmax(axis=1) == classes)),
+    }

@@ -1,0 +1,1 @@
+"""Plotly figures from arrays: the same figure for pages and reports."""

@@ -1,0 +1,1 @@
+"""Preprocessing: from a recording to a clean signal, R peaks, beats, features and quality."""

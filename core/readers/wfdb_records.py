@@ -1,0 +1,220 @@
+"""WFDB: a header (.hea), its signal files (.dat, .mat) and its marks (.atr, ...) -> Recording."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from core.errors import UserError
+from core.readers.common import build_recording, check_rate
+from core.recording import Annotations, Recording
+
+ANNOTATORS = ("atr", "qrs", "ecg", "ari", "man", "pu", "xqrs", "wqrs", "gqrs", "sqrs", "q1c", "ann")
+"""Endings of files of marks; the first of them that is there is read."""
+DEFAULT_RATE_HZ = 250.0
+"""What the WFDB format says of a header without a rate (``header(5)``)."""
+
+_COMMENT = re.compile(r"^\s*#\s*([^:#]{1,40}?)\s*:\s*(.*?)\s*$", re.MULTILINE)
+_DATE_KEYS = ("ecg date", "recording date", "date")
+_SUBJECT_KEYS = ("subject", "subject id", "subject_id", "patient id", "patient_id")
+_LABEL_KEYS = ("dx", "diagnosis", "label")
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a header says of files, read without the library.
+
+    Attributes:
+        signal_files: Names of the signal files, each once, in order.
+        segments: Names of the records that a multi-segment header joins.
+        rate: Samples per second, in Hz; None if the header leaves it out.
+        gains: The gain field of each signal line; empty where it is left out.
+        comments: Lower-case key -> text of the ``# key: text`` lines.
+    """
+
+    signal_files: tuple[str, ...]
+    segments: tuple[str, ...]
+    rate: float | None
+    gains: tuple[str, ...]
+    comments: dict[str, str]
+
+
+def read_header(path: Path) -> Header:
+    """Parse the parts of a header that name files, the rate, the gains and the comments.
+
+    Raises:
+        UserError: The header is not one.
+    """
+    text = path.read_text(encoding="utf-8", errors="replace")
+    lines = [line.strip() for line in text.splitlines()]
+    body = [line.split() for line in lines if line and not line.startswith("#")]
+    if not body or len(body[0]) < 2 or "\x00" in text:
+        raise _damaged(path, "has no record line")
+    name, _, n_segments = body[0][0].partition("/")
+    rate_text = body[0][2].split("/")[0].split("(")[0] if len(body[0]) > 2 else None
+    try:
+        rate = float(rate_text) if rate_text is not None else None
+        n_rows = int(n_segments or body[0][1])
+    except ValueError:
+        raise _damaged(path, "has a damaged record line") from None
+    rows = body[1 : n_rows + 1]
+    if len(rows) < n_rows or not name:
+        raise _damaged(path, f"announces {n_rows} signals but describes {len(rows)}")
+    names = tuple(dict.fromkeys(row[0] for row in rows))
+    if any("/" in each or "\\" in each for each in names):
+        raise _damaged(path, "names a file in another folder")
+    comments = {key.lower(): value for key, value in _COMMENT.findall(text)}
+    return Header(
+        signal_files=() if n_segments else tuple(n for n in names if n != "~"),
+        segments=tuple(n for n in names if n != "~") if n_segments else (),
+        rate=rate,
+        gains=() if n_segments else tuple(row[2] if len(row) > 2 else "" for row in rows),
+        comments=comments,
+    )
+
+
+def read_wfdb(path: Path, *, source_rate: float | None = None) -> Recording:
+    """Read a WFDB record, given its header or a signal file of the header's name.
+
+    The library is ``wfdb``. A signal with several samples a frame is averaged to the header's
+    rate, as the library does. A signal without a gain is uncalibrated by the WFDB format: its
+    ADC values are kept and its unit is unknown.
+
+    Raises:
+        UserError: The header or a signal file is missing, shorter than announced or damaged.
+    """
+    header_path = path if path.suffix.lower() == ".hea" else path.with_suffix(".hea")
+    if not header_path.is_file():
+        raise UserError(
+            path,
+            f"its header {header_path.name} is not there" if path != header_path else "is missing",
+            "Put the .hea file beside it",
+        )
+    header = read_header(header_path)
+    rate = check_rate(header_path, header.rate, source_rate or DEFAULT_RATE_HZ)
+    for name in header.signal_files:
+        if not (header_path.parent / name).is_file():
+            raise UserError(
+                header_path, f"names {name}, which is not there", f"Put {name} beside it"
+            )
+    return _read(header_path, header, rate, source_rate)
+
+
+def _read(path: Path, header: Header, rate: float, source_rate: float | None) -> Recording:
+    import wfdb
+
+    try:
+        record: Any = wfdb.rdrecord(str(path.with_suffix("")))
+    except OSError:
+        raise
+    except Exception as error:
+        raise UserError(
+            path,
+            "does not fit its signal file, which may be cut short or damaged",
+            f"Fetch {', '.join(header.signal_files or header.segments)} again",
+        ) from error
+    if record.p_signal is None:
+        raise UserError(path, "announces no signal", "Give the header of a record with signals")
+    remarks = []
+    units = list(record.units)
+    samples_per_frame = [n or 1 for n in record.samps_per_frame or ()]
+    signal = (
+        record.p_signal if set(samples_per_frame) <= {1} else _averaged(path, samples_per_frame)
+    )
+    uncalibrated = [i for i, gain in enumerate(header.gains) if _no_gain(gain)]
+    for i in uncalibrated:
+        signal[:, i] = signal[:, i] * record.adc_gain[i] + record.baseline[i]
+        units[i] = ""
+    if header.rate is None:
+        source = "--source-rate" if source_rate else "the WFDB format's default"
+        remarks.append(f"The header tells no sampling rate: {rate:g} Hz is {source}.")
+    if uncalibrated:
+        remarks.append("Leads without a gain in the header keep their ADC values.")
+    if set(samples_per_frame) > {1}:
+        remarks.append(f"Leads sampled faster than the header's rate are averaged to {rate:g} Hz.")
+    annotations, fault = _annotations(path, rate, len(signal))
+    return build_recording(
+        path,
+        signal=signal,
+        sampling_rate=rate,
+        leads=[name or "" for name in record.sig_name],
+        units=units,
+        subject=_comment(header, _SUBJECT_KEYS),
+        session=_session(header, record),
+        label=_comment(header, _LABEL_KEYS),
+        start=_start(record),
+        annotations=annotations,
+        remarks=[*remarks, *fault],
+    )
+
+
+def _averaged(path: Path, samples_per_frame: list[int]) -> npt.NDArray[np.float64]:
+    """Return the mean of each frame; missing where one of its samples is.
+
+    `wfdb` averages whole numbers, with those that stand for a gap among them.
+    """
+    import wfdb
+
+    record: Any = wfdb.rdrecord(str(path.with_suffix("")), smooth_frames=False)
+    return np.column_stack(
+        [
+            np.asarray(lead).reshape(-1, n).mean(axis=1)
+            for lead, n in zip(record.e_p_signal, samples_per_frame, strict=True)
+        ]
+    )
+
+
+def _annotations(path: Path, rate: float, n_samples: int) -> tuple[Annotations | None, list[str]]:
+    """Return the marks beside a header, if any, and a remark if they cannot be read."""
+    import wfdb
+
+    present = [name for name in ANNOTATORS if path.with_suffix(f".{name}").is_file()]
+    if not present:
+        return None, []
+    try:
+        marks: Any = wfdb.rdann(str(path.with_suffix("")), present[0])
+        own_rate = float(marks.fs or rate)
+        samples: npt.NDArray[np.int64] = np.asarray(marks.sample, dtype=np.int64)
+        if own_rate != rate:
+            samples = np.round(samples * (rate / own_rate)).astype(np.int64)
+        symbols = np.asarray(marks.symbol, dtype=np.str_)
+        notes = np.asarray([(n or "").rstrip("\x00") for n in marks.aux_note], dtype=np.str_)
+    except Exception:
+        return None, [f"The marks in {path.stem}.{present[0]} cannot be read and are left out."]
+    inside = (samples >= 0) & (samples < n_samples)
+    order = np.argsort(samples[inside], kind="stable")
+    kept = (column[inside][order] for column in (samples, symbols, notes))
+    return Annotations(*kept), []
+
+
+def _no_gain(field: str) -> bool:
+    """Tell whether a gain field, such as ``200(0)/mV``, is left out or zero."""
+    number = re.match(r"[-+.\deE]+", field)
+    try:
+        return number is None or float(number.group()) == 0
+    except ValueError:
+        return True
+
+
+def _comment(header: Header, keys: tuple[str, ...]) -> str:
+    return next((header.comments[key] for key in keys if header.comments.get(key)), "")
+
+
+def _session(header: Header, record: Any) -> str:
+    return record.base_date.isoformat() if record.base_date else _comment(header, _DATE_KEYS)
+
+
+def _start(record: Any) -> datetime | None:
+    if not record.base_date or not record.base_time:
+        return None
+    return datetime.combine(record.base_date, record.base_time)
+
+
+def _damaged(path: Path, fault: str) -> UserError:
+    return UserError(path, f"{fault}, so it is no WFDB header", "Fetch the .hea file again")

@@ -1,0 +1,254 @@
+"""Training: from a prepared study to saved models, each of which is finished or not there."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core import __version__
+from core.beat_set import BeatSet, concatenate
+from core.errors import UserError
+from core.generating import draw_beats
+from core.options import MODEL_NAMES, ModelName, TrainOptions
+from core.partitions import SPLIT_WORDS
+from core.progress import Report, silent
+from core.study import Study, read_json, replace_folder, write_json, writing
+
+NEEDS: dict[str, tuple[str, ...]] = {
+    "autoencoder": (),
+    "mixture": ("autoencoder",),
+    "gan": ("autoencoder",),
+    "authenticity": ("autoencoder", "mixture", "gan"),
+    "identifier": (),
+}
+"""Models that must be there before another is trained."""
+
+PENDING = "training.json"
+"""What is being trained: it lets ``--resume`` go on without being told again."""
+
+
+def train(
+    study: str | Path,
+    *,
+    models: Sequence[str] | None = None,
+    preset: str = "full",
+    seed: int = 0,
+    resume: bool = False,
+    target: str = "auto",
+    report: Report = silent,
+) -> dict[str, Any]:
+    """Fit and save models on the train part of a study.
+
+    A model that was trained on the same data with the same options is left as it is; one that
+    was interrupted goes on from its last checkpoint.
+
+    Args:
+        study: Folder of the study.
+        models: Names out of `core.options.MODEL_NAMES`; all by default.
+        preset: ``quick`` or ``full``.
+        seed: Seed of every random step.
+        resume: Go on with what the last interrupted call was doing; the other options are then
+            taken from it.
+        target: What the identifier names: ``subject``, ``label``, or ``auto`` (the subject
+            where the study has several, else the label).
+        report: Told about every epoch.
+
+    Returns:
+        ``{"models": {name: "trained" | "kept"}, "seed", "preset"}``.
+
+    Raises:
+        UserError: The study is too small for a model, or has nothing to resume.
+    """
+    opened = Study.open(Path(study))
+    folder = opened.folder
+    options = TrainOptions(
+        models=tuple(models) if models is not None else MODEL_NAMES,  # type: ignore[arg-type]
+        preset=preset,  # type: ignore[arg-type]
+        seed=seed,
+        target=target,  # type: ignore[arg-type]
+    )
+    pending = folder / "models" / PENDING
+    if resume:
+        if not pending.is_file():
+            raise UserError("--resume", "nothing was interrupted in this study", "Leave it out")
+        options = TrainOptions(**read_json(pending))
+    outcome: dict[str, str] = {}
+    with writing(folder):
+        write_json(pending, options.model_dump(mode="json"))
+        for name in (n for n in MODEL_NAMES if n in options.models):
+            outcome[name] = _train_one(opened, name, options, report)
+        pending.unlink()
+    return {"models": outcome, "preset": options.preset, "seed": options.seed}
+
+
+def _train_one(study: Study, name: ModelName, options: TrainOptions, report: Report) -> str:
+    for needed in NEEDS[name]:
+        if not study.has_model(needed):
+            raise UserError(
+                f"--models {name}", f"needs a trained {needed}", f"Add {needed} to --models"
+            )
+    recipe = _recipe(study, name, options)
+    if study.has_model(name) and study.card(name).get("recipe") == recipe:
+        return "kept"
+    final = study.model_folder(name)
+    checkpoint = final.with_name(f".{name}.checkpoint")
+    marker = checkpoint / "recipe.json"
+    if not (marker.is_file() and read_json(marker) == recipe):
+        shutil.rmtree(checkpoint, ignore_errors=True)
+        write_json(marker, recipe)
+    new = final.with_name(f".{name}.new")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
+    model = FITS[name](study, options, checkpoint, report)
+    model.save(new)
+    own = read_json(new / "card.json") if (new / "card.json").is_file() else {}
+    write_json(new / "card.json", {**own, **_provenance(study, options), "recipe": recipe})
+    history = getattr(model, "history", None)
+    if history:
+        write_json(new / "history.json", [_plain(entry) for entry in history])
+    replace_folder(new, final)
+    shutil.rmtree(checkpoint, ignore_errors=True)
+    return "trained"
+
+
+def _recipe(study: Study, name: str, options: TrainOptions) -> dict[str, Any]:
+    """Return what decides how a model comes out; equal recipes give equal models."""
+    return {
+        "study": study.info.fingerprint,
+        "preset": options.preset,
+        "seed": options.seed,
+        "target": options.target if name == "identifier" else "",
+        "needs": {needed: study.card(needed)["recipe"] for needed in NEEDS[name]},
+    }
+
+
+def _provenance(study: Study, options: TrainOptions) -> dict[str, Any]:
+    train_beats = study.beats("train")
+    return {
+        "study": study.info.name,
+        "simulated": study.info.simulated,
+        "sampling_rate": study.sampling_rate,
+        "before_s": study.info.before_s,
+        "beat_samples": int(train_beats.signals.shape[1]),
+        "leads": list(study.info.leads),
+        "normalisation": study.info.options.normalisation,
+        "protocol": SPLIT_WORDS[study.info.options.split],
+        "train_beats": len(train_beats),
+        "train_subjects": len(set(train_beats.subject)),
+        "train_sha256": hashlib.sha256(train_beats.signals.tobytes()).hexdigest(),
+        "preset": options.preset,
+        "seed": options.seed,
+        "versions": {
+            "cardiotwin": __version__,
+            **{p: version(p) for p in ("numpy", "scikit-learn", "tensorflow", "keras")},
+        },
+    }
+
+
+def _plain(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return a history entry as JSON takes it: numbers that are not finite become null."""
+    plain: dict[str, Any] = {}
+    for key, value in entry.items():
+        number = float(value) if isinstance(value, np.number | int | float) else value
+        plain[key] = None if isinstance(number, float) and not np.isfinite(number) else number
+    return plain
+
+
+def generator_labels(beats: BeatSet) -> np.ndarray | None:
+    """Return the labels that generators are conditioned on; None where there is one at most."""
+    return beats.label if len(set(beats.label)) > 1 else None
+
+
+def _fit_autoencoder(study: Study, options: TrainOptions, checkpoint: Path, report: Report) -> Any:
+    from core.models.autoencoder import Autoencoder
+
+    return Autoencoder.fit(
+        study.beats("train").signals,
+        preset=options.preset,
+        seed=options.seed,
+        report=report,
+        checkpoint=checkpoint,
+    )
+
+
+def _fit_mixture(study: Study, options: TrainOptions, checkpoint: Path, report: Report) -> Any:
+    from core.models.autoencoder import Autoencoder
+    from core.models.gaussian_mixture import GaussianMixtureGenerator
+
+    beats = study.beats("train")
+    autoencoder = Autoencoder.load(study.model_folder("autoencoder"))
+    return GaussianMixtureGenerator.fit(
+        autoencoder.encode(beats.signals),
+        beats.subject,
+        beats.recording,
+        labels=generator_labels(beats),
+        seed=options.seed,
+        report=report,
+    )
+
+
+def _fit_gan(study: Study, options: TrainOptions, checkpoint: Path, report: Report) -> Any:
+    from core.models.autoencoder import Autoencoder
+    from core.models.conditional_gan import ConditionalGan
+
+    beats = study.beats("train")
+    return ConditionalGan.fit(
+        Autoencoder.load(study.model_folder("autoencoder")),
+        beats.signals,
+        beats.subject,
+        beats.recording,
+        labels=generator_labels(beats),
+        preset=options.preset,
+        seed=options.seed,
+        report=report,
+        checkpoint=checkpoint,
+    )
+
+
+def _fit_authenticity(study: Study, options: TrainOptions, checkpoint: Path, report: Report) -> Any:
+    """Fit the judge on train beats against as many of each subject from both generators."""
+    from core.models.authenticity import AuthenticityJudge
+
+    real = study.beats("train")
+    half = np.arange(len(real)) % 2 == 0
+    synthetic = concatenate(
+        [
+            draw_beats(study, "gan", real.subject[half], seed=options.seed),
+            draw_beats(study, "mixture", real.subject[~half], seed=options.seed),
+        ]
+    )
+    return AuthenticityJudge.fit(real, synthetic, seed=options.seed, report=report)
+
+
+def _fit_identifier(study: Study, options: TrainOptions, checkpoint: Path, report: Report) -> Any:
+    from core.models.cnn_lstm import Identifier
+
+    beats = study.beats("train")
+    target = options.target
+    if target == "auto":
+        target = "subject" if len(set(beats.subject)) > 1 else "label"
+    if target == "label":
+        beats = beats.take(beats.label != "")
+    return Identifier.fit(
+        beats,
+        target=target,
+        preset=options.preset,
+        seed=options.seed,
+        report=report,
+        checkpoint=checkpoint,
+    )
+
+
+FITS: dict[str, Callable[[Study, TrainOptions, Path, Report], Any]] = {
+    "autoencoder": _fit_autoencoder,
+    "mixture": _fit_mixture,
+    "gan": _fit_gan,
+    "authenticity": _fit_authenticity,
+    "identifier": _fit_identifier,
+}
