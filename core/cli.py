@@ -6,6 +6,8 @@ import argparse
 import json
 import os
 import sys
+import tempfile
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -261,6 +263,16 @@ def _say(result: Any, indent: str = "") -> None:
             print(f"{indent}{key}: {value}")  # noqa: T201
 
 
+def _unexpected(error: Exception) -> str:
+    """Return one line on a fault of CardioTwin itself; its traceback goes to a file."""
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="cardiotwin-", suffix=".log", delete=False, encoding="utf-8"
+    ) as file:
+        file.writelines(traceback.format_exception(error))
+    kind = type(error).__name__
+    return f"CardioTwin failed ({kind}), which is its own fault. {file.name} says where; report it."
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit status: 0, or 2 where the user can mend what is wrong."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -280,6 +292,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         where = error.filename or Path.cwd()
         sys.stderr.write(f"{where}: {error.strerror or error}. Check the disk and your rights.\n")
         return USER_ERROR
+    except Exception as error:
+        sys.stderr.write(f"{_unexpected(error)}\n")
+        return FAILED
     if args.json:
         print(json.dumps(result, allow_nan=False))  # noqa: T201
     else:

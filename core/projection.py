@@ -58,4 +58,5 @@ def tsne(beats: FloatArray, *, seed: int, perplexity: float = PERPLEXITY) -> Flo
 
 
 def _rows(beats: FloatArray) -> FloatArray:
-    return np.asarray(beats, dtype=np.float32).reshape(len(beats), -1)
+    array = np.asarray(beats, dtype=np.float32)
+    return array.reshape(len(array), int(np.prod(array.shape[1:])))

@@ -15,7 +15,7 @@ from core import __version__
 from core.beat_set import BeatSet, concatenate
 from core.errors import UserError
 from core.generating import draw_beats
-from core.options import MODEL_NAMES, ModelName, TrainOptions
+from core.options import MODEL_NAMES, ModelName, TrainOptions, parse_options
 from core.partitions import SPLIT_WORDS
 from core.progress import Report, silent
 from core.study import Study, read_json, replace_folder, write_json, writing
@@ -67,12 +67,10 @@ def train(
     """
     opened = Study.open(Path(study))
     folder = opened.folder
-    options = TrainOptions(
-        models=tuple(models) if models is not None else MODEL_NAMES,  # type: ignore[arg-type]
-        preset=preset,  # type: ignore[arg-type]
-        seed=seed,
-        target=target,  # type: ignore[arg-type]
-    )
+    values: dict[str, Any] = {"preset": preset, "seed": seed, "target": target}
+    if models is not None:
+        values["models"] = tuple(models)
+    options = parse_options(TrainOptions, values)
     pending = folder / "models" / PENDING
     if resume:
         if not pending.is_file():
@@ -124,8 +122,15 @@ def _recipe(study: Study, name: str, options: TrainOptions) -> dict[str, Any]:
         "preset": options.preset,
         "seed": options.seed,
         "target": options.target if name == "identifier" else "",
+        "tuned": _tuned(study) if name == "identifier" else None,
         "needs": {needed: study.card(needed)["recipe"] for needed in NEEDS[name]},
     }
+
+
+def _tuned(study: Study) -> dict[str, Any] | None:
+    """Return the hyper-parameters that `core.tuning` found; None if it did not run."""
+    path = study.folder / "tuning" / "best.json"
+    return read_json(path)["best"]["settings"] if path.is_file() else None
 
 
 def _provenance(study: Study, options: TrainOptions) -> dict[str, Any]:
@@ -228,8 +233,10 @@ def _fit_authenticity(study: Study, options: TrainOptions, checkpoint: Path, rep
 
 def _fit_identifier(study: Study, options: TrainOptions, checkpoint: Path, report: Report) -> Any:
     from core.models.cnn_lstm import Identifier
+    from core.tuning import network_settings
 
     beats = study.beats("train")
+    tuned = _tuned(study)
     target = options.target
     if target == "auto":
         target = "subject" if len(set(beats.subject)) > 1 else "label"
@@ -242,6 +249,7 @@ def _fit_identifier(study: Study, options: TrainOptions, checkpoint: Path, repor
         seed=options.seed,
         report=report,
         checkpoint=checkpoint,
+        settings=network_settings(tuned, preset=options.preset) if tuned else None,
     )
 
 

@@ -275,7 +275,7 @@ def _figures(
     several = len(np.unique(train.subject)) > 1
     verify = fit_linear_namer(taught, seed) if several else None
     means = _SubjectMeans(train)
-    subspace = _principal_components(_rows(taught.signals), N_FRECHET_COMPONENTS, seed)
+    subspace = _principal_components(_z_scored(taught.signals), N_FRECHET_COMPONENTS, seed)
     values: dict[str, list[float]] = {}
     spreads: list[dict[str, float]] = []
     mean_prds: list[dict[str, float]] = []
@@ -308,7 +308,8 @@ def _figures(
             note(judge, discriminative_accuracy(x, y, folds))
         x, y = views["waveform"]
         note("mmd", mmd(x, y))
-        note("frechet", frechet_distance(subspace(x), subspace(y)))
+        one, other = (subspace(_z_scored(beats.signals)) for beats in (real, judged))
+        note("frechet", frechet_distance(one, other))
         note("psd", psd_distance(real.signals, judged.signals, rate))
         mean_prds.append(mean_beat_prd(validation, redraw.teaching))
         spreads.append(spread_ratios(*redraw.spread))
@@ -394,7 +395,9 @@ def frechet_distance(real: Array, synthetic: Array) -> float:
 
 
 def psd_distance(real: FloatArray, synthetic: FloatArray, sampling_rate: float) -> float:
-    """Return how far the mean power spectra differ: root mean square over 0.5 to 40 Hz, in dB.
+    """Return how far mean log power spectra differ: root mean square over 0.5 to 40 Hz, in dB.
+
+    The mean is taken over logarithms, so that one artefact does not stand for all beats.
 
     Args:
         real: (n, n_samples, n_leads).
@@ -406,8 +409,8 @@ def psd_distance(real: FloatArray, synthetic: FloatArray, sampling_rate: float) 
 
     def decibels(signals: FloatArray) -> Array:
         centred = signals - signals.mean(axis=1, keepdims=True)
-        power = (np.abs(np.fft.rfft(centred, axis=1)) ** 2).mean(axis=0)[band]
-        return 10 * np.log10(power + LEAST_STD_MV**2)
+        power = np.abs(np.fft.rfft(centred, axis=1)[:, band]) ** 2
+        return 10 * np.log10(power + LEAST_STD_MV**2).mean(axis=0)
 
     return float(np.sqrt(np.mean((decibels(real) - decibels(synthetic)) ** 2)))
 
@@ -611,14 +614,15 @@ _PROTOCOLS = {
     "real train beats, names as the subject asked for; beside, real validation beats",
     "mmd": "squared maximum mean discrepancy, unbiased, of the samples of a beat in mV (Gaussian "
     "kernel, median heuristic), validation against as many beats in their place; 0 is equal",
-    "frechet": "Fréchet distance in mV², on 20 principal components of train, validation "
+    "frechet": "Fréchet distance on 20 principal components of z-scored beats, validation "
     "against as many beats in their place",
-    "psd": "root mean square difference of the mean power spectra, 0.5 to 40 Hz, in dB, "
+    "psd": "root mean square difference of the mean log power spectra, 0.5 to 40 Hz, in dB, "
     "validation against as many beats in their place",
     "prd": "percent root-mean-square difference of each subject's mean beat in train's shares "
     "from its mean validation beat, means over redraws; median over subjects",
     "spread": "total standard deviation around each recording's mean, over that of train beats, "
-    "mean over redraws; median over subjects; beside, one half of train over the other",
+    "mean over redraws; median over subjects; beside, "
+    "one half of train over the other (fewer beats, so more scatter)",
 }
 _BESIDE = {
     "value": "ceiling",

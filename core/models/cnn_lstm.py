@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from core.beat_set import BeatSet
 from core.errors import UserError
@@ -27,7 +28,7 @@ from core.models.identifier_input import (
     recording_rr,
     with_derivative,
 )
-from core.models.linear import LinearDiscriminant, Templates, flatten, floored
+from core.models.linear import LinearDiscriminant, Templates, flatten, floored, log_softmax
 from core.models.storage import (
     load_arrays,
     load_card,
@@ -45,14 +46,23 @@ Method = Literal["joined", "network", "lda", "plain_lda", "template"]
 METHODS: tuple[Method, ...] = ("joined", "network", "lda", "plain_lda", "template")
 """The identifier; its two parts alone, on the same input; the yardsticks, on plain beats."""
 
+NETWORK_METHODS = ("joined", "network")
 BEATS_IN_A_ROW = 5
 """Beats averaged before they are scored."""
-LDA_WEIGHT = 0.5
-"""Share of the discriminant's log-posterior beside the network's."""
-LDA_SAMPLES_PER_CLASS = 200
-MOST_LDA_SAMPLES = 30_000
+LDA_WEIGHT = 0.15
+"""Weight of each discriminant's tempered log-posterior beside the network's."""
+LDA_TEMPERATURE = 2.0
+"""Divides a discriminant's log-posteriors, which are too sure of themselves."""
+LDA_SMOOTHING = 0.1
+"""Share of a uniform posterior mixed in: the label smoothing that the network has learned."""
+LDA_SIZES = (1, 3)
+"""Beats in a row whose means the discriminant learns: single ones, and means of three."""
 DEFAULT_THRESHOLD = 0.5
 """Least score of somebody enrolled; see `Identifier.threshold`."""
+COSINE_WEIGHTS = {"embedding": 0.5, "projection": 0.25, "plain_projection": 0.25}
+"""How much each space counts in how alike a probe is to a subject."""
+PENALTY = 0.05
+"""Weight of being less likely than the likeliest subject, per unit of log-posterior."""
 HELD_OUT_FROM = 3
 """Recordings a class needs for its last one to be held out of training the network."""
 EPOCHS: dict[Preset, int] = {"quick": 5, "full": 14}
@@ -77,18 +87,32 @@ class _Evidence:
 
     network: FloatArray
     lda: FloatArray
+    lda_smooth: FloatArray
+    plain_lda: FloatArray
+    plain_lda_smooth: FloatArray
+    template: FloatArray
     embedding: FloatArray
     projection: FloatArray
+    plain_projection: FloatArray
+
+    def mean_of(self, owners: IntArray) -> _Evidence:
+        """Return the mean over the inputs of each recording, in order of its code."""
+        codes = np.unique(owners)
+        return _Evidence(
+            **{
+                part.name: np.stack(
+                    [getattr(self, part.name)[owners == c].mean(axis=0) for c in codes]
+                )
+                for part in fields(self)
+            }
+        )
 
 
 class Identifier:
     """Names the subject, or the label, of beats.
 
     Attributes:
-        classes: Names in the order of the scores' columns.
-        threshold: Least score at which a probe is accepted as the subject.
         history: A row of figures an epoch.
-        target: What the classes are: ``"subject"`` or ``"label"``.
     """
 
     def __init__(
@@ -111,14 +135,17 @@ class Identifier:
 
     @property
     def classes(self) -> tuple[str, ...]:
+        """Names in the order of the scores' columns."""
         return self._card.classes
 
     @property
     def target(self) -> Target:
+        """What the classes are: ``"subject"`` or ``"label"``."""
         return self._card.target
 
     @property
     def threshold(self) -> float:
+        """Least score at which a probe is accepted as the subject who scored it."""
         return self._card.threshold
 
     @classmethod
@@ -169,13 +196,11 @@ class Identifier:
             report=report,
             checkpoint=checkpoint,
         )
-        drawn = min(LDA_SAMPLES_PER_CLASS * len(classes), MOST_LDA_SAMPLES)
-        rng = np.random.default_rng([seed, 10**6])
-        inputs, owners = draw_samples(gallery, drawn, rng, sizes=sizes, variation=variation)
+        shapes, owners = _inputs_of_sizes(gallery, LDA_SIZES if target == "subject" else (1,))
         plain = flatten(normalise(train.signals))
         identifier = cls(
             network=network,
-            lda=LinearDiscriminant.fit(flatten(inputs), owners),
+            lda=LinearDiscriminant.fit(flatten(shapes), owners),
             plain_lda=LinearDiscriminant.fit(plain, targets),
             templates={"plain": _templates(plain, targets, centred=False)},
             card=_Card(classes, target, window, n_samples, n_leads, DEFAULT_THRESHOLD),
@@ -208,7 +233,7 @@ class Identifier:
         The heart rate is that of the whole recording. With `in_a_row` more than one, the scores
         are those of means of so many beats in a row of a recording, as `runs` lists them.
         """
-        return self._input_scores(beats, recording_codes(beats), in_a_row, method)[0]
+        return self._input_scores(beats, recording_codes(beats), in_a_row, method)
 
     def runs(self, beats: BeatSet, in_a_row: int) -> StrArray:
         """Return (m,) the recording of each row of ``beat_scores(beats, in_a_row=in_a_row)``."""
@@ -222,7 +247,7 @@ class Identifier:
         save_model(self._network, folder / "network.keras")
         self._lda.save(folder / "lda.skops")
         self._plain_lda.save(folder / "plain_lda.skops")
-        arrays = {}
+        arrays: dict[str, npt.NDArray[Any]] = {}
         for name, templates in self._templates.items():
             arrays |= {f"{name}_means": templates.means, f"{name}_centre": templates.centre}
         save_arrays(folder / "templates.npz", arrays)
@@ -256,45 +281,86 @@ class Identifier:
 
     def _enrol_all(self, gallery: Gallery) -> None:
         size = BEATS_IN_A_ROW if self.target == "subject" else 1
-        adapted = adapt_to_rate(gallery.signals, gallery.rr, gallery.window)
-        means, owners = means_in_a_row(adapted, gallery.codes, size)
+        owners, evidence = self._evidence(gallery.signals, gallery.rr, gallery.codes, size)
         first = np.unique(gallery.codes, return_index=True)[1]
         targets = gallery.targets[first][owners]
-        evidence = self._evidence(with_derivative(means, gallery.window.sampling_rate))
-        self._templates["embedding"] = _templates(evidence.embedding, targets, centred=True)
-        self._templates["projection"] = _templates(evidence.projection, targets, centred=True)
+        for name in ("embedding", "projection", "plain_projection"):
+            self._templates[name] = _templates(getattr(evidence, name), targets, centred=True)
 
-    def _scores(
-        self, beats: BeatSet, codes: IntArray, in_a_row: int, method: Method
-    ) -> FloatArray:
-        rows, owners = self._input_scores(beats, codes, in_a_row, method)
-        return np.stack([rows[owners == code].mean(axis=0) for code in np.unique(owners)])
+    def _scores(self, beats: BeatSet, codes: IntArray, in_a_row: int, method: Method) -> FloatArray:
+        """Return (m, n_classes) the scores of each recording."""
+        owners, per_input = self._input_evidence(beats, codes, in_a_row, method)
+        return self._combine(per_input.mean_of(owners), method)
 
     def _input_scores(
         self, beats: BeatSet, codes: IntArray, in_a_row: int, method: Method
-    ) -> tuple[FloatArray, IntArray]:
-        """Return the scores of each input (m, n_classes), and its recording (m,)."""
+    ) -> FloatArray:
+        """Return (m, n_classes) the scores of each input."""
+        return self._combine(self._input_evidence(beats, codes, in_a_row, method)[1], method)
+
+    def _input_evidence(
+        self, beats: BeatSet, codes: IntArray, in_a_row: int, method: Method
+    ) -> tuple[IntArray, _Evidence]:
         self._check(beats)
         size = in_a_row if self.target == "subject" else 1
-        if method in ("plain_lda", "template"):
-            means, owners = means_in_a_row(beats.signals, codes, size)
-            plain = flatten(normalise(means))
-            if method == "template":
-                return self._templates["plain"].cosines(plain), owners
-            return self._plain_lda.log_posteriors(plain), owners
-        adapted = adapt_to_rate(beats.signals, recording_rr(beats, codes), self._card.window)
-        means, owners = means_in_a_row(adapted, codes, size)
-        evidence = self._evidence(with_derivative(means, self._card.window.sampling_rate))
-        return self._combine(evidence, method), owners
+        rr = recording_rr(beats, codes)
+        return self._evidence(
+            beats.signals, rr, codes, size, with_network=method in NETWORK_METHODS
+        )
 
     def _combine(self, evidence: _Evidence, method: Method) -> FloatArray:
         if method == "network":
             return evidence.network
         if method == "lda":
             return evidence.lda
-        return evidence.network + LDA_WEIGHT * evidence.lda
+        if method == "plain_lda":
+            return evidence.plain_lda
+        if method == "template":
+            return evidence.template
+        closed = evidence.network + LDA_WEIGHT * (evidence.lda_smooth + evidence.plain_lda_smooth)
+        if self.target == "label":
+            return log_softmax(closed)
+        alike = sum(
+            weight * self._templates[name].cosines(getattr(evidence, name))
+            for name, weight in COSINE_WEIGHTS.items()
+        )
+        return alike + PENALTY * (closed - closed.max(axis=1, keepdims=True))
 
-    def _evidence(self, inputs: FloatArray) -> _Evidence:
+    def _evidence(
+        self,
+        signals: FloatArray,
+        rr: npt.NDArray[np.float64],
+        codes: IntArray,
+        size: int,
+        *,
+        with_network: bool = True,
+    ) -> tuple[IntArray, _Evidence]:
+        """Return the recording of each input (m,), and what each part says of it."""
+        card = self._card
+        plain, owners = means_in_a_row(signals, codes, size)
+        adapted, _ = means_in_a_row(adapt_to_rate(signals, rr, card.window), codes, size)
+        inputs = with_derivative(adapted, card.window.sampling_rate)
+        rows, plain_rows = flatten(inputs), flatten(normalise(plain))
+        lda, plain_lda = self._lda.log_posteriors(rows), self._plain_lda.log_posteriors(plain_rows)
+        n_classes = len(card.classes)
+        if with_network:
+            network, embedding = self._run_network(inputs)
+        else:
+            network = np.zeros((len(rows), n_classes), np.float32)
+            embedding = np.zeros((len(rows), 1), np.float32)
+        return owners, _Evidence(
+            network=network,
+            lda=lda,
+            lda_smooth=_smooth(lda),
+            plain_lda=plain_lda,
+            plain_lda_smooth=_smooth(plain_lda),
+            template=self._templates["plain"].cosines(plain_rows),
+            embedding=embedding,
+            projection=self._lda.project(rows),
+            plain_projection=self._plain_lda.project(plain_rows),
+        )
+
+    def _run_network(self, inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
         import tensorflow as tf
 
         if self._compiled is None:
@@ -308,13 +374,8 @@ class Identifier:
             self._compiled(tf.constant(inputs[i : i + BATCH_AT_INFERENCE]))
             for i in range(0, len(inputs), BATCH_AT_INFERENCE)
         ]
-        flat = flatten(inputs)
-        return _Evidence(
-            network=floored(np.concatenate([np.asarray(p[0]) for p in parts])),
-            lda=self._lda.log_posteriors(flat),
-            embedding=np.concatenate([np.asarray(p[1]) for p in parts]),
-            projection=self._lda.project(flat),
-        )
+        posteriors, embeddings = (np.concatenate([np.asarray(p[i]) for p in parts]) for i in (0, 1))
+        return floored(posteriors), embeddings
 
     def _check(self, beats: BeatSet) -> None:
         card = self._card
@@ -383,12 +444,27 @@ def _hold_out(
     )
 
 
-def _templates(
-    features: FloatArray, targets: IntArray, *, centred: bool
-) -> Templates:
-    return Templates.fit(
-        features, targets, n_classes=int(targets.max()) + 1, centred=centred
-    )
+def _inputs_of_sizes(gallery: Gallery, sizes: tuple[int, ...]) -> tuple[FloatArray, IntArray]:
+    """Return adapted inputs of a gallery, means of so many beats in a row, and their classes."""
+    adapted = adapt_to_rate(gallery.signals, gallery.rr, gallery.window)
+    first = np.unique(gallery.codes, return_index=True)[1]
+    inputs, targets = [], []
+    for size in sizes:
+        means, owners = means_in_a_row(adapted, gallery.codes, size)
+        inputs.append(with_derivative(means, gallery.window.sampling_rate))
+        targets.append(gallery.targets[first][owners])
+    return np.concatenate(inputs), np.concatenate(targets)
+
+
+def _smooth(log_posteriors: FloatArray) -> FloatArray:
+    """Return log-posteriors of a tempered posterior with a uniform one mixed in."""
+    tempered = np.exp(log_softmax(log_posteriors / LDA_TEMPERATURE))
+    n_classes = log_posteriors.shape[1]
+    return np.log((1 - LDA_SMOOTHING) * tempered + LDA_SMOOTHING / n_classes)
+
+
+def _templates(features: FloatArray, targets: IntArray, *, centred: bool) -> Templates:
+    return Templates.fit(features, targets, n_classes=int(targets.max()) + 1, centred=centred)
 
 
 def _identity(gallery: Gallery, settings: Any, seed: int) -> str:
@@ -396,5 +472,3 @@ def _identity(gallery: Gallery, settings: Any, seed: int) -> str:
     for array in (gallery.signals, gallery.rr, gallery.targets, gallery.codes):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
-
-

@@ -53,6 +53,8 @@ START = 0.005
 CALIBRATION_DRAWS = 400
 SPECTRUM_BINS = 40
 SPECTRUM_FLOOR = 1e-2
+FLAT = 1e-3
+"""Least standard deviation of a white number, which should have 1."""
 CHUNK = 8_192
 """Beats that go through the generator at once."""
 
@@ -144,7 +146,7 @@ class ConditionalGan:
             mixture,
             generator,
             np.zeros((m, k), np.float32),
-            np.broadcast_to(np.eye(k, dtype=np.float32), (m, k, k)),
+            np.ones((m, k), np.float32),
             [],
         )
         model.history = _train(
@@ -175,9 +177,7 @@ class ConditionalGan:
         rng = np.random.default_rng([seed, 0])
         draw = self.mixture.plan(subjects, rng=rng, days=days, labels=labels)
         w = self._white(draw, rng)
-        for index in np.unique(draw.component):
-            rows = np.flatnonzero(draw.component == index)
-            w[rows] = (w[rows] - self._offset[index]) @ self._gain[index]
+        w = (w - self._offset[draw.component]) * self._gain[draw.component]
         return self.mixture.place(draw, w)
 
     def save(self, folder: Path) -> None:
@@ -217,20 +217,14 @@ class ConditionalGan:
         return np.concatenate([np.zeros((0, k), np.float32), *parts])
 
     def _calibrate(self, seed: int) -> None:
-        """Restore mean and covariance of each Gaussian, from draws of the trained generator."""
-        parts = self.mixture.components
-        m, k = parts.mean.shape
+        """Restore mean and variances of each Gaussian, from draws of the trained generator."""
+        mean = self.mixture.components.mean
         rng = np.random.default_rng([seed, 1])
-        offset = np.zeros((m, k), np.float32)
-        gain = np.zeros((m, k, k), np.float32)
-        for index in range(m):
-            which = np.full(max(CALIBRATION_DRAWS, 4 * k), index)
-            w = self._white(Draw(which, parts.mean[which]), rng).astype(np.float64)
-            offset[index] = w.mean(axis=0)
-            values, vectors = np.linalg.eigh(np.cov(w, rowvar=False).reshape(k, k))
-            inverse_root = 1 / np.sqrt(np.maximum(values, 1e-6 * values[-1]))
-            gain[index] = (vectors * inverse_root) @ vectors.T
-        self._offset, self._gain = offset, gain
+        for index in range(len(mean)):
+            which = np.full(CALIBRATION_DRAWS, index)
+            w = self._white(Draw(which, mean[which]), rng)
+            self._offset[index] = w.mean(axis=0)
+            self._gain[index] = 1 / np.maximum(w.std(axis=0), FLAT)
 
 
 class _Context:

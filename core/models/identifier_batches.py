@@ -114,7 +114,9 @@ def vary(
     phase = np.linspace(0, np.pi, n_samples)[None, :, None]
     wander = draw(variation.baseline, 1, n_leads) * np.cos(phase)
     wander = wander + draw(variation.baseline, 1, n_leads) * np.sin(phase)
-    noise = variation.noise * rng.standard_normal((n, n_samples, n_leads)) * rng.uniform(size=(n, 1, 1))
+    noise = (
+        variation.noise * rng.standard_normal((n, n_samples, n_leads)) * rng.uniform(size=(n, 1, 1))
+    )
     return (varied + size * (wander + _smooth(noise))).astype(np.float32)
 
 

@@ -21,6 +21,8 @@ REFERENCE_RR_S = 0.8
 """RR interval at which a beat is left as it is, in s (75 beats a minute)."""
 RATE_EXPONENT = 0.4
 """How strongly ST-T follows RR; 0.5 would be Bazett's law, 0.33 Fridericia's."""
+DERIVATIVE_SCALE_S = 0.02
+"""Multiplies the derivative (per s) of a normalised beat to give it about unit size, in s."""
 PLAUSIBLE_RR_S = (0.3, 2.0)
 """RR intervals outside are taken for missed or false peaks, in s."""
 
@@ -96,7 +98,10 @@ def rate_times(
 
 
 def adapt_to_rate(
-    signals: FloatArray, rr: npt.NDArray[np.float64], window: Window, exponent: float = RATE_EXPONENT
+    signals: FloatArray,
+    rr: npt.NDArray[np.float64],
+    window: Window,
+    exponent: float = RATE_EXPONENT,
 ) -> FloatArray:
     """Return beats (n, n_samples, n_leads) with ST-T as it would be at 75 beats a minute."""
     times = rate_times(window.times(signals.shape[1]), rr, exponent)
@@ -107,11 +112,13 @@ def means_in_a_row(signals: FloatArray, codes: IntArray, size: int) -> tuple[Flo
     """Return the mean of every `size` beats in a row of one recording, and their recordings.
 
     A recording with fewer beats gives one mean of all it has. Beats of a recording stand in order
-    of time.
+    of time. With `size` 1 the beats come back as they are; else in order of their codes.
 
     Returns:
         (m, n_samples, n_leads) means, and (m,) the code of each one's recording.
     """
+    if size == 1 or not len(signals):
+        return signals, codes
     means, owners = [], []
     for code in np.unique(codes):
         mine = signals[codes == code].astype(np.float64)
@@ -119,8 +126,6 @@ def means_in_a_row(signals: FloatArray, codes: IntArray, size: int) -> tuple[Flo
         total = np.concatenate([np.zeros_like(mine[:1]), np.cumsum(mine, axis=0)])
         means.append((total[span:] - total[:-span]) / span)
         owners.append(np.full(len(means[-1]), code))
-    if not means:
-        return signals[:0], codes[:0]
     return np.concatenate(means).astype(np.float32), np.concatenate(owners)
 
 
@@ -141,7 +146,3 @@ def with_derivative(signals: FloatArray, sampling_rate: float) -> FloatArray:
         return np.concatenate([shape, np.zeros_like(shape)], axis=2)
     slope = np.gradient(shape, axis=1).astype(np.float32) * (sampling_rate * DERIVATIVE_SCALE_S)
     return np.concatenate([shape, slope], axis=2)
-
-
-DERIVATIVE_SCALE_S = 0.02
-"""Multiplies the derivative (per s) of a normalised beat to give it about unit size, in s."""

@@ -29,10 +29,12 @@ SPECTRUM_HZ = tuple(1.5 * k for k in range(1, 39))
 """Where the spectrum of a beat is measured, up to 57 Hz: about the resolution of 0.7 s."""
 SPECTRUM_FLOOR = 4e-5
 """Added before the logarithm, in mV s: what a beat has less of than this is noise."""
-CHUNK_BEATS = 4096
+CHUNK_BEATS, CHUNK_SAMPLES = 4096, 1_000_000
 MANTISSA_BITS = 17
 """Features keep five significant digits, so that rounding errors never tell two sources apart."""
 
+PNN_MS = 50.0
+"""Successive intervals that differ by more than this count for pNN50 (Task Force 1996)."""
 SHORTEST_RR_S = 0.25
 LONGEST_RR_S = 2.5
 """RR intervals outside of 24 to 240 beats per minute are missed or false peaks, not rhythm."""
@@ -156,22 +158,34 @@ def recording_features(
         usable: (n_beats,) R peaks to count; all by default.
     """
     result = {"n_beats": float(len(r_times)), **rhythm_features(r_times, usable=usable)}
-    values = signal.astype(np.float64)
-    if not len(values):
-        values = np.full((1, signal.shape[1]), np.nan)
-    values -= (mean := values.mean(axis=0))
-    square = values * values
-    variance = square.mean(axis=0)
-    safe = np.where(variance > 0, variance, np.nan)
-    skewness = np.einsum("ij,ij->j", square, values) / len(values) / safe**1.5
-    kurtosis = np.einsum("ij,ij->j", square, square) / len(values) / safe**2 - 3.0
-    moments = (mean, variance, skewness, kurtosis)
+    moments = _moments(signal)
+    nothing = np.full((1, len(leads)), np.nan, dtype=np.float32)
+    highest = (signal if len(signal) else nothing).max(axis=0)
+    lowest = (signal if len(signal) else nothing).min(axis=0)
     for i, lead in enumerate(leads):
         prefix = f"{lead}_" if len(leads) > 1 else ""
         result |= {prefix + name: float(v[i]) for name, v in zip(MOMENTS, moments, strict=True)}
-        result[f"{prefix}maximum"] = float(values[:, i].max() + mean[i])
-        result[f"{prefix}minimum"] = float(values[:, i].min() + mean[i])
+        result[f"{prefix}maximum"] = float(highest[i])
+        result[f"{prefix}minimum"] = float(lowest[i])
     return result
+
+
+def _moments(signal: FloatArray) -> Array:
+    """Return mean, variance, skewness and excess kurtosis (4, n_leads) of (n_samples, n_leads)."""
+    n_samples, n_leads = signal.shape
+    if not n_samples:
+        return np.full((len(MOMENTS), n_leads), np.nan)
+    mean = signal.mean(axis=0, dtype=np.float64)
+    power = np.zeros((3, n_leads))
+    for start in range(0, n_samples, CHUNK_SAMPLES):
+        centred = signal[start : start + CHUNK_SAMPLES] - mean
+        square = centred * centred
+        power[0] += square.sum(axis=0)
+        power[1] += np.einsum("ij,ij->j", square, centred)
+        power[2] += np.einsum("ij,ij->j", square, square)
+    power /= n_samples
+    safe = np.where(power[0] > 0, power[0], np.nan)
+    return np.stack([mean, power[0], power[1] / safe**1.5, power[2] / safe**2 - 3.0])
 
 
 def rhythm_features(
@@ -201,5 +215,5 @@ def rhythm_features(
         "rr_maximum_ms": float(kept.max()) if kept.size else nan,
         "sdnn_ms": float(kept.std(ddof=1)) if kept.size > 1 else nan,
         "rmssd_ms": float(np.sqrt((steps**2).mean())) if steps.size else nan,
-        "pnn50": float((np.abs(steps) > 50).mean()) if steps.size else nan,
+        "pnn50": float((np.abs(steps) > PNN_MS + 1e-6).mean()) if steps.size else nan,
     }

@@ -136,6 +136,9 @@ def preprocess(
     usable = judged.rejected == ""
     if not fault and not usable.any():
         fault = f"None of its {len(beats)} beats is usable."
+    likeness = quality.common_shape(beats[quality.telling(judged)])
+    if not fault and likeness < quality.LEAST_COMMON_SHAPE:
+        fault = "Its beats have no shape in common: it is mostly noise."
     units = {recording.units[i] for i in chosen}
     beats = cutting.normalise(beats, options.normalisation)
     return Preprocessed(
@@ -161,7 +164,7 @@ def preprocess(
         recording_features=features.recording_features(
             signals.clean, times, leads=names, usable=usable
         ),
-        recording_quality=0.0 if fault else quality.recording_quality(judged),
+        recording_quality=0.0 if fault else quality.recording_quality(judged, likeness),
         recording_rejected=fault,
         notch_hz=signals.notch_hz,
         remarks=signals.remarks(names, rate),

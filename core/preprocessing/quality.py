@@ -41,6 +41,8 @@ BETWEEN_JUMPS_S = 2.0
 """What lies between two jumps closer than this is part of them."""
 FLAT_S = 1.0
 """A dead stretch lasts at least this long."""
+FLAT_MARGIN_S = 0.2
+"""Spread of a dead stretch before and after it, over the step that often ends it."""
 FLAT_RATIO = 0.005
 """It moves less than this within 0.2 s, over what the recording usually moves within a second."""
 FINE_MS = 20.0
@@ -56,6 +58,11 @@ QRS_BEFORE_S, QRS_AFTER_S = 0.1, 0.15
 ROUGH_RATIO, ROUGH_LIMITS = 3.0, (0.012, 0.04)
 """A beat is half clean at three times its recording's usual roughness, within these limits, in
 parts of the height of a beat. On MIT-BIH, the median is 0.003, and false peaks are above 0.02."""
+LEAST_COMMON_SHAPE = 0.55
+"""A recording whose beats have less of one shape is noise."""
+FEWEST_BEATS, FEW_BEATS = 3, 10
+"""Fewer beats than the first cannot show a common shape; fewer usable beats than the second may
+have it by chance, and are asked together with those that were taken for noise."""
 MOST_REFERENCES = 300
 """Beats that each beat is compared with, evenly spread over the recording."""
 CHUNK_BEATS = 8192
@@ -86,6 +93,7 @@ def artefacts(signal: FloatArray, sampling_rate: float) -> BoolArray:
     )
     span = np.maximum(highest[1:], highest[:-1]) - np.minimum(lowest[1:], lowest[:-1])
     jumps, still = span > JUMP_RATIO * usual, span < FLAT_RATIO * usual
+    dead_margin = round(FLAT_MARGIN_S * sampling_rate)
     margins = round(JUMP_BEFORE_S * sampling_rate), round(JUMP_AFTER_S * sampling_rate)
     for lead in np.flatnonzero((usual > 0) & (jumps | still).any(axis=0)):
         starts, stops = runs(jumps[:, lead])
@@ -96,7 +104,8 @@ def artefacts(signal: FloatArray, sampling_rate: float) -> BoolArray:
             found[max(0, a * block - margins[0]) : (b + 1) * block + margins[1], lead] = True
         for a, b in zip(*runs(still[:, lead]), strict=True):
             if (b + 1 - a) * block >= FLAT_S * sampling_rate:
-                found[a * block : (b + 1) * block, lead] = True
+                start, stop = a * block - dead_margin, (b + 1) * block + dead_margin
+                found[max(0, start) : stop, lead] = True
     return found
 
 
@@ -133,8 +142,10 @@ def judge_beats(
 
     A beat is good if others are like it, or, being alone of its kind, it is clean: an ectopic beat
     has few like it but is smooth, noise is neither. So with likeness l and cleanness c, both from 0
-    to 1, the quality is 1 - (1 - l) (1 - c), the mean over leads. Likeness is the correlation with
-    the second most similar other beat; cleanness falls with the fine structure outside of the QRS.
+    to 1, it is worth 1 - (1 - l) (1 - c), the mean over leads; below `LOWEST_QUALITY` it is taken
+    for noise. Its quality is that, less the more the farther it is off the baseline.
+    Likeness is the correlation with the second most similar other beat; cleanness falls with the
+    fine structure outside of the QRS.
 
     Args:
         beats: (n_beats, n_samples, n_leads), not normalised.
@@ -163,14 +174,16 @@ def judge_beats(
     )
     cleanness = _cleanness(fine / usual[live], among, outside)
     score = (1 - (1 - likeness) * (1 - cleanness)).mean(axis=1)
-    far = (height > HIGHEST) | (height < LOWEST) | (_level(beats) > OFF_BASELINE * usual[live])
+    level = np.abs(np.median(beats, axis=1)) / usual[live]
+    far = (height > HIGHEST) | (height < LOWEST) | (level > OFF_BASELINE)
     for reason, mask in (
         (NOISE, score < LOWEST_QUALITY),
         (AMPLITUDE, far.any(axis=1)),
         *reversed(list(faults.items())),
     ):
         rejected[mask] = reason
-    return Judged(score.astype(np.float32), rejected)
+    steadiness = (1 / (1 + (level / OFF_BASELINE) ** 2)).mean(axis=1)
+    return Judged((score * steadiness).astype(np.float32), rejected)
 
 
 def _likeness(beats: FloatArray, among: BoolArray) -> Array:
@@ -209,13 +222,38 @@ def _cleanness(fine: FloatArray, among: BoolArray, outside: BoolArray) -> Array:
     return np.asarray(1 / (1 + (rough / limit) ** 4))
 
 
-def _level(beats: FloatArray) -> Array:
-    """Return how far beats are off the baseline, (n_beats, n_leads)."""
-    return np.abs(np.median(beats, axis=1))
+def recording_quality(judged: Judged, likeness: float) -> float:
+    """Return the quality of a recording, 0 to 1: that of its beats, times how alike they are.
 
-
-def recording_quality(judged: Judged) -> float:
-    """Return the quality of a recording, 0 to 1: the mean of its beats, a rejected one being 0."""
+    The mean over beats, where a rejected one counts 0.
+    """
     if not len(judged.quality):
         return 0.0
-    return float(np.where(judged.rejected == "", judged.quality, 0.0).mean())
+    mean = np.where(judged.rejected == "", judged.quality, 0.0).mean()
+    return float(mean) * max(0.0, likeness)
+
+
+def telling(judged: Judged) -> BoolArray:
+    """Return the beats (n_beats,) that tell whether a recording is of a heart or of noise."""
+    usable = judged.rejected == ""
+    few = np.count_nonzero(usable) < FEW_BEATS
+    return np.asarray(usable | (few & (judged.rejected == NOISE)))
+
+
+def common_shape(beats: FloatArray) -> float:
+    """Return how much beats have one shape, in the lead where they have it most: at most 1.
+
+    The median correlation of the slopes of beats (n_beats, n_samples, n_leads) with those of their
+    median. Hearts are above 0.85, in all of ECG-ID and MIT-BIH's DS1; windows around the peaks of
+    noise are below 0.5, which is what tells one from the other. Fewer than three beats tell
+    nothing: 1.
+    """
+    if len(beats) < FEWEST_BEATS:
+        return 1.0
+    step = -(-len(beats) // MOST_REFERENCES)
+    slopes = np.diff(beats[::step], axis=1)
+    median = np.median(slopes, axis=0)
+    product = np.einsum("ijk,jk->ik", slopes, median)
+    norm = np.linalg.norm(slopes, axis=1) * np.linalg.norm(median, axis=0)
+    correlation = np.divide(product, norm, out=np.zeros_like(product), where=norm > 0)
+    return float(np.median(correlation, axis=0).max())

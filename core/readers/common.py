@@ -1,4 +1,4 @@
-"""What a file tells -> a checked `Recording` in millivolts, time first; the same for every format."""
+"""What a file of any format tells -> a checked `Recording` in millivolts, time first."""
 
 from __future__ import annotations
 

@@ -15,6 +15,9 @@ from core.recording import MILLIVOLT, Annotations, Recording
 _ECG_LABEL = re.compile(
     r"\b(ecg|ekg|mlii|mcl\d|i{1,3}|av[rlf]|v\d+r?)\b(?![^ ]*eeg)", re.IGNORECASE
 )
+_BEFORE_SAMPLE_COUNTS = 216
+"""Bytes a signal in the header before the samples a record: label, transducer, unit, ..."""
+_BDF_MARK = 0xFF
 _ANONYMOUS_DATE = datetime(1985, 1, 1)
 """The start that EDF+ prescribes for a file whose date was taken out."""
 _COMMENT_SYMBOL = '"'
@@ -34,8 +37,10 @@ def read_edf(path: Path, *, source_rate: float | None = None) -> Recording:
     """
     import pyedflib
 
+    _check_size(path)
     try:
-        with pyedflib.EdfReader(str(path)) as file:
+        # The library prints a wrong size on the terminal.
+        with pyedflib.EdfReader(str(path), check_file_size=pyedflib.DO_NOT_CHECK_FILE_SIZE) as file:
             n_leads = file.signals_in_file
             labels = [label.strip() for label in file.getSignalLabels()]
             units = [file.getPhysicalDimension(i).strip() for i in range(n_leads)]
@@ -49,9 +54,7 @@ def read_edf(path: Path, *, source_rate: float | None = None) -> Recording:
             raise UserError(
                 path, "has interruptions (EDF+D)", "Export it as continuous EDF+C"
             ) from None
-        raise UserError(
-            path, "is damaged or no EDF or BDF file", "Export or fetch it again"
-        ) from error
+        raise _damaged(path) from error
     if not n_leads:
         raise UserError(path, "holds marks but no signal", "Give a file with signals")
     own_rate = _rate_of_ecg(labels, units, rates)
@@ -76,8 +79,31 @@ def read_edf(path: Path, *, source_rate: float | None = None) -> Recording:
     )
 
 
+def _check_size(path: Path) -> None:
+    """Refuse a file that is shorter than its header says (EDF: Kemp et al. 1992)."""
+    with path.open("rb") as file:
+        head = file.read(256)
+        try:
+            header_bytes, n_records = int(head[184:192]), int(head[236:244])
+            n_signals = int(head[252:256])
+            file.seek(256 + n_signals * _BEFORE_SAMPLE_COUNTS)
+            fields = file.read(8 * n_signals)
+            n_samples = sum(int(fields[at : at + 8]) for at in range(0, 8 * n_signals, 8))
+        except (ValueError, OSError):
+            raise _damaged(path) from None
+    width = 3 if head[0] == _BDF_MARK else 2
+    if n_records < 1 or n_signals < 1 or n_samples < 1:
+        raise _damaged(path)
+    if path.stat().st_size < header_bytes + n_records * n_samples * width:
+        raise UserError(path, "is shorter than its header says", "Export or fetch it again")
+
+
+def _damaged(path: Path) -> UserError:
+    return UserError(path, "is damaged or no EDF or BDF file", "Export or fetch it again")
+
+
 def _rate_of_ecg(labels: list[str], units: list[str], rates: list[float]) -> float:
-    """Return the rate of the first ECG lead, else the highest one of a voltage, else the highest."""
+    """Return the rate of the first ECG lead, else the highest of a voltage, else the highest."""
     for label, rate in zip(labels, rates, strict=True):
         if _ECG_LABEL.search(lead_name(label)) or label.upper().startswith(("ECG", "EKG")):
             return rate

@@ -165,7 +165,7 @@ def _survey_folder(folder: Path) -> Survey:
         if path in manifests:
             skipped.append(Skipped(path, "names the subjects"))
         elif _identity(path) in owned:
-            skipped.append(Skipped(path, owned[_identity(path)]))
+            continue
         elif path.suffix.lower().lstrip(".") in ANNOTATORS and _has_header(path):
             skipped.append(Skipped(path, "marks that belong to a recording"))
         else:
@@ -202,9 +202,9 @@ def _has_header(path: Path) -> bool:
     return path.with_suffix(".hea").is_file()
 
 
-def _owned_by_headers(files: list[Path]) -> dict[str, str]:
-    """Return the files that a header in the same list names, and in what role."""
-    owned: dict[str, str] = {}
+def _owned_by_headers(files: list[Path]) -> set[str]:
+    """Return the signal files and segments that a header in the same list names."""
+    owned: set[str] = set()
     for path in files:
         if path.suffix.lower() != ".hea":
             continue
@@ -213,12 +213,9 @@ def _owned_by_headers(files: list[Path]) -> dict[str, str]:
         except (UserError, OSError):
             continue
         for name in header.signal_files:
-            owned[_identity(path.parent / name)] = f"signals of {path.name}"
+            owned.add(_identity(path.parent / name))
         for name in header.segments:
-            owned[_identity(path.parent / f"{name}.hea")] = f"a segment of {path.name}"
-        if not header.segments:
-            for ending in (".dat", ".mat"):
-                owned.setdefault(_identity(path.with_suffix(ending)), f"belongs to {path.name}")
+            owned.add(_identity(path.parent / f"{name}.hea"))
     return owned
 
 

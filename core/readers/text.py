@@ -220,8 +220,8 @@ def _read_table(path: Path, head: _Head) -> npt.NDArray[np.float64]:
         )
     except (pd.errors.ParserError, pd.errors.EmptyDataError):
         raise _not_numbers(path) from None
-    if table.shape[1] == head.width + 1 and table.iloc[:, -1].isna().all():
-        table = table.iloc[:, :-1]
+    if table.iloc[:, -1].isna().all() and len(head.names) != table.shape[1] > 1:
+        table = table.iloc[:, :-1]  # Each line ends in a separator.
     columns = []
     for position, column in enumerate(table.columns):
         values = table[column]

@@ -14,6 +14,7 @@ from core.readers.common import build_recording, check_rate
 from core.recording import Recording
 
 _PHILIPS = "sierra_xml"
+_SOURCE_FORMATS = (_PHILIPS, "hl7_aecg", "ge_muse_xml", "scp_ecg")
 _CALIBRATION_MV = 1.0
 _MIN_CALIBRATION_S = 0.1
 
@@ -33,6 +34,8 @@ def read_vendor(path: Path, *, source_rate: float | None = None) -> Recording:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         record: Any = FileParser.parse(path, auto_scale=False)
+    if record.source_format not in _SOURCE_FORMATS:
+        raise UserError(path, "is a file of another kind", "Give it the ending of its kind")
     leads = list(record.leads)
     if not leads:
         raise UserError(path, "holds no leads", "Export it again with its waveforms")

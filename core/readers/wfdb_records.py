@@ -19,6 +19,10 @@ ANNOTATORS = ("atr", "qrs", "ecg", "ari", "man", "pu", "xqrs", "wqrs", "gqrs", "
 """Endings of files of marks; the first of them that is there is read."""
 DEFAULT_RATE_HZ = 250.0
 """What the WFDB format says of a header without a rate (``header(5)``)."""
+_ERASED = -1
+"""The value that bytes of ones make, in every lead at once: blocks lost by a disk or a transfer."""
+_MIN_ERASED_SAMPLES = 256
+"""A block of 512 bytes, the smallest that gets lost, of one lead of 16 bits."""
 
 _COMMENT = re.compile(r"^\s*#\s*([^:#]{1,40}?)\s*:\s*(.*?)\s*$", re.MULTILINE)
 _DATE_KEYS = ("ecg date", "recording date", "date")
@@ -34,6 +38,7 @@ class Header:
         signal_files: Names of the signal files, each once, in order.
         segments: Names of the records that a multi-segment header joins.
         rate: Samples per second, in Hz; None if the header leaves it out.
+        framed: Whether a signal has several samples a frame.
         gains: The gain field of each signal line; empty where it is left out.
         comments: Lower-case key -> text of the ``# key: text`` lines.
     """
@@ -41,6 +46,7 @@ class Header:
     signal_files: tuple[str, ...]
     segments: tuple[str, ...]
     rate: float | None
+    framed: bool
     gains: tuple[str, ...]
     comments: dict[str, str]
 
@@ -74,6 +80,7 @@ def read_header(path: Path) -> Header:
         signal_files=() if n_segments else tuple(n for n in names if n != "~"),
         segments=tuple(n for n in names if n != "~") if n_segments else (),
         rate=rate,
+        framed=any(re.search(r"x(?!1\b)\d", row[1]) for row in rows if not n_segments and row[1:]),
         gains=() if n_segments else tuple(row[2] if len(row) > 2 else "" for row in rows),
         comments=comments,
     )
@@ -83,18 +90,17 @@ def read_wfdb(path: Path, *, source_rate: float | None = None) -> Recording:
     """Read a WFDB record, given its header or a signal file of the header's name.
 
     The library is ``wfdb``. A signal with several samples a frame is averaged to the header's
-    rate, as the library does. A signal without a gain is uncalibrated by the WFDB format: its
+    rate, as the library does. Where a signal does not fit the checksum in its header, blocks of
+    erased bytes become gaps. A signal without a gain is uncalibrated by the WFDB format: its
     ADC values are kept and its unit is unknown.
 
     Raises:
         UserError: The header or a signal file is missing, shorter than announced or damaged.
     """
     header_path = path if path.suffix.lower() == ".hea" else path.with_suffix(".hea")
-    if not header_path.is_file():
+    if not header_path.is_file() and path != header_path and path.exists():
         raise UserError(
-            path,
-            f"its header {header_path.name} is not there" if path != header_path else "is missing",
-            "Put the .hea file beside it",
+            path, f"its header {header_path.name} is not there", "Put the .hea file beside it"
         )
     header = read_header(header_path)
     rate = check_rate(header_path, header.rate, source_rate or DEFAULT_RATE_HZ)
@@ -107,11 +113,9 @@ def read_wfdb(path: Path, *, source_rate: float | None = None) -> Recording:
 
 
 def _read(path: Path, header: Header, rate: float, source_rate: float | None) -> Recording:
-    import wfdb
-
     try:
-        record: Any = wfdb.rdrecord(str(path.with_suffix("")))
-    except OSError:
+        record, signal, faults = _signal(path, header)
+    except (UserError, OSError):
         raise
     except Exception as error:
         raise UserError(
@@ -119,24 +123,18 @@ def _read(path: Path, header: Header, rate: float, source_rate: float | None) ->
             "does not fit its signal file, which may be cut short or damaged",
             f"Fetch {', '.join(header.signal_files or header.segments)} again",
         ) from error
-    if record.p_signal is None:
-        raise UserError(path, "announces no signal", "Give the header of a record with signals")
-    remarks = []
+    remarks = list(faults)
     units = list(record.units)
-    samples_per_frame = [n or 1 for n in record.samps_per_frame or ()]
-    signal = (
-        record.p_signal if set(samples_per_frame) <= {1} else _averaged(path, samples_per_frame)
-    )
     uncalibrated = [i for i, gain in enumerate(header.gains) if _no_gain(gain)]
     for i in uncalibrated:
-        signal[:, i] = signal[:, i] * record.adc_gain[i] + record.baseline[i]
+        signal[:, i] = np.round(signal[:, i] * record.adc_gain[i] + record.baseline[i])
         units[i] = ""
     if header.rate is None:
         source = "--source-rate" if source_rate else "the WFDB format's default"
         remarks.append(f"The header tells no sampling rate: {rate:g} Hz is {source}.")
     if uncalibrated:
         remarks.append("Leads without a gain in the header keep their ADC values.")
-    if set(samples_per_frame) > {1}:
+    if header.framed:
         remarks.append(f"Leads sampled faster than the header's rate are averaged to {rate:g} Hz.")
     annotations, fault = _annotations(path, rate, len(signal))
     return build_recording(
@@ -154,20 +152,52 @@ def _read(path: Path, header: Header, rate: float, source_rate: float | None) ->
     )
 
 
-def _averaged(path: Path, samples_per_frame: list[int]) -> npt.NDArray[np.float64]:
-    """Return the mean of each frame; missing where one of its samples is.
-
-    `wfdb` averages whole numbers, with those that stand for a gap among them.
-    """
+def _signal(path: Path, header: Header) -> tuple[Any, npt.NDArray[np.float64], list[str]]:
+    """Return the library's record, its signal in physical units, and what is wrong with it."""
     import wfdb
 
-    record: Any = wfdb.rdrecord(str(path.with_suffix("")), smooth_frames=False)
-    return np.column_stack(
-        [
-            np.asarray(lead).reshape(-1, n).mean(axis=1)
-            for lead, n in zip(record.e_p_signal, samples_per_frame, strict=True)
-        ]
-    )
+    name = str(path.with_suffix(""))
+    if header.segments:
+        record: Any = wfdb.rdrecord(name)
+        return record, _not_none(path, record.p_signal), []
+    if header.framed:
+        # `wfdb` averages whole numbers, with those that stand for a gap among them.
+        record = wfdb.rdrecord(name, smooth_frames=False)
+        frames = zip(record.e_p_signal, record.samps_per_frame, strict=True)
+        means = [np.asarray(lead).reshape(-1, n or 1).mean(axis=1) for lead, n in frames]
+        return record, np.column_stack(means), []
+    record = wfdb.rdrecord(name, physical=False)
+    counts = _not_none(path, record.d_signal)
+    signal = record.dac()
+    if any(record.skew) or _fits_checksums(counts, record.checksum):
+        return record, signal, []
+    lost = _long_runs((counts == _ERASED).all(axis=1), _MIN_ERASED_SAMPLES)
+    if not lost.any():
+        return record, signal, ["The signal does not fit its checksum: the file may be damaged."]
+    signal[lost] = np.nan
+    return record, signal, [f"The file is damaged: {np.count_nonzero(lost)} samples are a gap."]
+
+
+def _fits_checksums(counts: npt.NDArray[np.int64], checksums: list[int | None]) -> bool:
+    """Tell whether each lead's sum is the header's, 16 bits of it; zero is told by no header."""
+    sums = counts.sum(axis=0)
+    told = zip(sums.tolist(), checksums, strict=True)
+    return all(not checksum or (total - checksum) % 2**16 == 0 for total, checksum in told)
+
+
+def _long_runs(mask: npt.NDArray[np.bool_], shortest: int) -> npt.NDArray[np.bool_]:
+    """Return a mask with only its runs of true that are long enough."""
+    edges = np.flatnonzero(np.diff(mask, prepend=False, append=False)).reshape(-1, 2)
+    kept = np.zeros_like(mask)
+    for start, end in edges[np.diff(edges, axis=1)[:, 0] >= shortest]:
+        kept[start:end] = True
+    return kept
+
+
+def _not_none(path: Path, signal: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
+    if signal is None:
+        raise UserError(path, "announces no signal", "Give the header of a record with signals")
+    return signal
 
 
 def _annotations(path: Path, rate: float, n_samples: int) -> tuple[Annotations | None, list[str]]:
@@ -189,8 +219,7 @@ def _annotations(path: Path, rate: float, n_samples: int) -> tuple[Annotations |
         return None, [f"The marks in {path.stem}.{present[0]} cannot be read and are left out."]
     inside = (samples >= 0) & (samples < n_samples)
     order = np.argsort(samples[inside], kind="stable")
-    kept = (column[inside][order] for column in (samples, symbols, notes))
-    return Annotations(*kept), []
+    return Annotations(samples[inside][order], symbols[inside][order], notes[inside][order]), []
 
 
 def _no_gain(field: str) -> bool:

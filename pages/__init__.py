@@ -1,0 +1,1 @@
+"""A file a page: layout and words; no signal processing, no TensorFlow."""

@@ -1,0 +1,136 @@
+"""Authenticity: real or synthetic, by the study's judge, with a probability a beat."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from core import jobs
+from core.jobs import JobState
+from core.plots.figures import probability_histogram
+from core.study import Study
+from pages.parts import content, figures_table, job_panel, sidebar, uploads
+
+REAL_BEATS = 200
+"""Beats of a subject that are judged at a time."""
+
+
+def choices(study: Study) -> dict[str, Path]:
+    """Return what can be judged without an upload: name -> file."""
+    found: dict[str, Path] = {}
+    for job in jobs.list_jobs(study.folder):
+        if job.verb == "generate" and job.status == job_panel.DONE:
+            path = Path(job.arguments["out"])
+            who = ", ".join(job.arguments.get("subjects") or ["all"])
+            if path.is_file():
+                found.setdefault(f"Generated: {who}, {job.arguments['model']}, {path.stem}", path)
+    return found
+
+
+def real_choice(study: Study, subject: str) -> Path:
+    """Return a file of a subject's real beats: of the test part where it has some."""
+    beats = content.subject_beats(study, subject)
+    table = content.kept_beats(study)
+    test = (table.loc[table["subject"] == subject, "partition"] == "test").to_numpy()
+    chosen = beats.take(test) if test.any() else beats
+    return content.write_part(study, chosen.take(slice(0, REAL_BEATS)), "real", subject)
+
+
+def draw_choice(study: Study) -> None:
+    """Let the user choose a file or beats of the study; begin a job."""
+    generated = choices(study)
+    kinds = ["A person of the study", *(["Generated beats"] if generated else []), "A file"]
+    kind = st.segmented_control(
+        "What is to be judged?", kinds, default=kinds[0], required=True, key="judge-kind"
+    )
+    path: Path | None = None
+    ready = True
+    subject = name = None
+    upload = None
+    if kind == "A file":
+        upload = st.file_uploader(
+            "A recording, or a file of beats (.npz, .csv)",
+            accept_multiple_files=True,
+            key="judge-upload",
+            help="A recording of several files (.hea and .dat): choose all of them.",
+        )
+        ready = bool(upload)
+    elif kind == "Generated beats":
+        name = st.selectbox("Beats", list(generated), key="judge-generated")
+    else:
+        subject = st.selectbox("Subject", study.subjects, key="judge-subject")
+    if st.button("Judge", type="primary", icon=":material/gavel:", disabled=not ready):
+        with job_panel.one_sentence():
+            if upload:
+                path = uploads.store_probe(upload)
+            elif name is not None:
+                path = generated[name]
+            elif subject is not None:
+                path = real_choice(study, subject)
+            if path is not None:
+                job_panel.submit(study.folder, "authenticate", file=str(path))
+                st.rerun()
+
+
+def draw_verdict(study: Study, job: JobState) -> None:
+    """Draw the verdict with its probability, the histogram and the list of beats."""
+    probability = job.result["beats"]
+    mean = sum(probability) / len(probability)
+    said = "Synthetic" if job.result["synthetic"] else "Real"
+    sure = mean if job.result["synthetic"] else 1 - mean
+    name = Path(job.arguments["file"]).name
+    st.subheader(f"{said}, with probability {sure:.2f}")
+    st.caption(
+        f"{name}: mean over {len(probability)} beats. A judge of beats, trained on this study's "
+        "people and generators; of others it knows nothing."
+    )
+    st.plotly_chart(
+        probability_histogram(probability),
+        key="judge-histogram",
+        alt=f"Probabilities of {len(probability)} beats of being synthetic",
+    )
+    with st.expander("Each beat"):
+        table = pd.DataFrame(
+            {
+                "Beat": range(1, len(probability) + 1),
+                "Probability that it is synthetic": probability,
+                "Said": ["synthetic" if p > 0.5 else "real" for p in probability],
+            }
+        )
+        st.dataframe(table, hide_index=True, alt="Probability of each beat")
+
+
+def draw_judge(study: Study) -> None:
+    """Draw how well the judge tells held-out beats apart."""
+    card = study.card("authenticity")
+    st.subheader("How far the judge can be trusted")
+    with st.grid(3):
+        for key, label in (("accuracy", "Accuracy"), ("auc", "AUC"), ("brier", "Brier score")):
+            if isinstance(card.get(key), int | float):
+                st.metric(label, f"{card[key]:.3f}", border=True)
+    st.caption(f"{card.get('protocol', '')}. Accuracy 0.5 is chance; Brier 0.25 is a coin's.")
+    figures_table.draw(study, only="realism")
+
+
+study = sidebar.chosen_study()
+if study is not None:
+    if not study.has_model("authenticity"):
+        sidebar.draw_untrained(study, "authenticity", "The judge is not trained yet.")
+    else:
+        draw_choice(study)
+        with job_panel.one_sentence():
+            job_id = job_panel.first_time(
+                study.folder,
+                "authenticate",
+                lambda: job_panel.submit(
+                    study.folder,
+                    "authenticate",
+                    file=str(real_choice(study, study.subjects[0])),
+                ),
+            )
+            done = job_panel.outcome(study.folder, job_id, key="judge")
+            if done is not None:
+                draw_verdict(study, done)
+        draw_judge(study)

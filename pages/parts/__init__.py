@@ -1,0 +1,1 @@
+"""What several pages share: workspace, study picker, uploads, job panel, study's content."""

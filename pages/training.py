@@ -1,0 +1,135 @@
+"""Training: what is trained on what, the live curves, and the cards of the finished models."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pandas as pd
+import streamlit as st
+
+from core import jobs
+from core.errors import UserError
+from core.options import MODEL_NAMES
+from core.partitions import SPLIT_WORDS
+from core.plots.figures import loss_curves
+from core.study import Study, read_json
+from core.training import NEEDS
+from pages.parts import content, job_panel, sidebar
+
+MODEL_WORDS: dict[str, str] = {
+    "autoencoder": "Autoencoder: beats to codes and back",
+    "mixture": "Mixture: draws codes of a person, one Gaussian a recording",
+    "gan": "Conditional GAN: draws codes of a person",
+    "authenticity": "Judge: real or synthetic",
+    "identifier": "Identifier: who it is (CNN-LSTM)",
+}
+PRESET_WORDS = {"quick": "quick: a minute or a few", "full": "full: best figures, much longer"}
+MAX_SEED = 2**31 - 1
+
+
+def draw_models(study: Study) -> None:
+    """Draw a table of the models: what each is for, stands on, and whether it is trained."""
+    rows = []
+    for name in MODEL_NAMES:
+        card = study.card(name) if study.has_model(name) else None
+        rows.append(
+            {
+                "Model": MODEL_WORDS[name],
+                "Stands on": ", ".join(NEEDS[name]) or "beats",
+                "State": "not trained" if card is None else f"trained, {card.get('preset', '')}",
+                "Seed": "" if card is None else str(card.get("seed", "")),
+            }
+        )
+    kept = content.kept_beats(study)
+    train = kept[kept["partition"] == "train"]
+    st.markdown(
+        f"Trained on the **{len(train):,} smoothed beats** of {train['subject'].nunique()} "
+        f"subjects in the train part; {SPLIT_WORDS[study.info.options.split]}."
+    )
+    st.dataframe(pd.DataFrame(rows), hide_index=True, alt="Models and whether they are trained")
+
+
+def draw_start(study: Study) -> None:
+    """Draw the form that begins a training."""
+    with st.form("train"):
+        models = st.pills(
+            "Models", MODEL_NAMES, selection_mode="multi", default=MODEL_NAMES, key="train-models"
+        )
+        with st.grid(3):
+            preset = st.selectbox(
+                "Preset",
+                list(PRESET_WORDS),
+                format_func=lambda name: PRESET_WORDS[name],
+                key="train-preset",
+            )
+            seed = st.number_input("Seed", 0, MAX_SEED, 0, key="train-seed")
+        if not st.form_submit_button("Train", type="primary", icon=":material/play_arrow:"):
+            return
+    with job_panel.one_sentence():
+        if not models:
+            raise UserError("Models", "none is chosen", "Choose at least one")
+        chosen = [name for name in MODEL_NAMES if name in models]
+        job_panel.submit(study.folder, "train", models=chosen, preset=preset, seed=int(seed))
+        st.rerun()
+
+
+def draw_history(study: Study) -> None:
+    """Draw the study's trainings, and the curves of one of them."""
+    own = [job for job in jobs.list_jobs(study.folder) if job.verb == "train"]
+    if not own:
+        return
+    rows = [
+        {
+            "Begun": datetime.fromtimestamp(job.created).strftime("%Y-%m-%d %H:%M"),
+            "State": job.status,
+            "Models": ", ".join(job.arguments.get("models") or ["all"]),
+            "Preset": job.arguments.get("preset", "full"),
+            "Seed": str(job.arguments.get("seed", 0)),
+            "Message": job.message,
+        }
+        for job in own
+    ]
+    st.dataframe(pd.DataFrame(rows), hide_index=True, alt="Trainings of this study")
+
+
+def draw_cards(study: Study) -> None:
+    """Draw the card and the curves of each trained model."""
+    for name in (n for n in MODEL_NAMES if study.has_model(n)):
+        with st.expander(MODEL_WORDS[name]):
+            card = study.card(name)
+            plain = {
+                key.replace("_", " "): _short(value)
+                for key, value in card.items()
+                if isinstance(value, str | int | float | bool) and key != "train_sha256"
+            }
+            st.table(plain, border="horizontal", width="content", alt=f"Card of {name}")
+            path = study.model_folder(name) / "history.json"
+            if path.is_file():
+                history = [
+                    {k: v for k, v in row.items() if isinstance(v, int | float) and k != "epoch"}
+                    for row in read_json(path)
+                ]
+                st.plotly_chart(
+                    loss_curves(history), key=f"card-{name}", alt=f"Training curves of {name}"
+                )
+            st.json(card, expanded=False)
+
+
+def _short(value: str | float | bool) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+study = sidebar.chosen_study()
+if study is not None:
+    job = job_panel.newest(study.folder, "train")
+    if job is not None:
+        job_panel.panel(study.folder, job, curves=True, key="train")
+    draw_models(study)
+    if job is None or not job.active:
+        draw_start(study)
+    if any(study.has_model(name) for name in MODEL_NAMES):
+        st.subheader("Finished models")
+        draw_cards(study)
+    if job is not None:
+        st.subheader("Trainings so far")
+        draw_history(study)
