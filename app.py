@@ -7,7 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.errors import UserError
-from pages.parts import sidebar, workspace
+from pages.parts import frame, sidebar, workspace
 
 NOTICE = "Research use only. Not a medical device."
 ICON = Path(__file__).parent / "assets" / "icon.svg"
@@ -54,8 +54,10 @@ body = st.container()
 st.caption(NOTICE)
 try:
     workspace.start()
+    if page.title != "Recordings":
+        sidebar.leave_new()
     sidebar.draw()
-    with body:
+    with body, frame.inside_app():
         page.run()
 except UserError as error:
     body.error(str(error))

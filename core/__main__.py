@@ -3,7 +3,7 @@
 import os
 import sys
 
-from core.cli import main
+from core.threads import thread_settings
 
 
 def _silence_native_logs() -> None:
@@ -19,5 +19,9 @@ def _silence_native_logs() -> None:
     sys.stderr = python_stderr
 
 
-_silence_native_logs()
-sys.exit(main())
+if __name__ == "__main__":
+    _silence_native_logs()
+    os.environ.update(thread_settings())
+    from core.cli import main
+
+    sys.exit(main())

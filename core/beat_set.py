@@ -66,7 +66,8 @@ class BeatSet:
 
     def take(self, index: Any) -> BeatSet:
         """Return the beats that a mask, slice or array of positions selects."""
-        return replace(self, **{name: getattr(self, name)[index] for name in per_beat_fields()})
+        chosen: dict[str, Any] = {n: getattr(self, n)[index] for n in per_beat_fields()}
+        return replace(self, **chosen)
 
     @classmethod
     def build(
@@ -107,7 +108,7 @@ def per_beat_fields() -> tuple[str, ...]:
 
 def concatenate(sets: list[BeatSet]) -> BeatSet:
     """Return the beats of several sets of one shape, one after the other."""
-    joined = {
+    joined: dict[str, Any] = {
         name: np.concatenate([getattr(one, name) for one in sets]) for name in per_beat_fields()
     }
     return replace(sets[0], **joined)
@@ -165,7 +166,7 @@ def read_beats(path: Path) -> BeatSet:
 
 
 def _read_npz(path: Path) -> BeatSet:
-    with np.load(path, allow_pickle=False) as file:
+    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
         missing = {"signals", "sampling_rate"} - set(file.files)
         if missing:
             raise ValueError(f"no array {', '.join(sorted(missing))}")
@@ -197,7 +198,7 @@ def _as_table(beats: BeatSet) -> pd.DataFrame:
 
 
 def _read_csv(path: Path) -> BeatSet:
-    text = dict.fromkeys(("lead", *_TEXT_COLUMNS), str)
+    text: dict[Any, type[str]] = dict.fromkeys(("lead", *_TEXT_COLUMNS), str)
     table = pd.read_csv(
         path, dtype=text, keep_default_na=False, na_values={"rr_before": [""], "rr_after": [""]}
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 import traceback
@@ -120,6 +119,7 @@ def build_parser() -> argparse.ArgumentParser:
     one = verb("evaluate", "Compute every figure of a study, with its protocol", _evaluate)
     one.add_argument("study", metavar="DIR")
     one.add_argument("--seed", type=int, default=0, metavar="N")
+    one.add_argument("--redraws", type=int, default=5, metavar="N", help="draws for each figure")
     return parser
 
 
@@ -223,7 +223,7 @@ def _peaks(args: argparse.Namespace, report: Report) -> Any:
 def _evaluate(args: argparse.Namespace, report: Report) -> Any:
     from core import workflow
 
-    return workflow.evaluate(args.study, seed=args.seed, report=report)
+    return workflow.evaluate(args.study, seed=args.seed, redraws=args.redraws, report=report)
 
 
 def _progress_bar() -> Report:
@@ -275,7 +275,6 @@ def _unexpected(error: Exception) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit status: 0, or 2 where the user can mend what is wrong."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     args = build_parser().parse_args(arguments)
     report = _progress_bar() if sys.stderr.isatty() else silent
     try:

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from core.errors import UserError
+from core.threads import thread_settings
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -49,6 +50,7 @@ ASK_AGAIN_S = 10.0
 """How long an answer of a cluster elsewhere, that it is alive, is believed."""
 NICENESS = 10
 POLL_S = 0.05
+LOOK_EVERY_S = 0.5
 
 _PACKAGE = Path(__file__).resolve().parent
 _answers: dict[tuple[str, str], tuple[float, bool]] = {}
@@ -173,11 +175,11 @@ def ensure(workspace: Path, *, idle_timeout_s: float = IDLE_TIMEOUT_S) -> Addres
 def is_alive(address: Address) -> bool:
     """Return whether the very scheduler that had this address still runs.
 
-    A local one is known by its process. One elsewhere is asked, at most every few seconds.
+    A local one is known by its process; another machine's local one cannot be reached and counts
+    as gone. One elsewhere is asked, at most every few seconds.
     """
-    alive = process_is_alive(address.host, address.pid, address.born) if address.is_local else None
-    if alive is not None:
-        return alive
+    if address.is_local:
+        return process_is_alive(address.host, address.pid, address.born) is True
     key = (address.address, address.scheduler)
     asked, answer = _answers.get(key, (-ASK_AGAIN_S, False))
     if time.monotonic() - asked >= ASK_AGAIN_S:
@@ -270,20 +272,15 @@ def _start(workspace: Path, folder: Path, idle_timeout_s: float) -> Address:
 
 def _environment() -> dict[str, str]:
     """Return this process's environment, with the cores shared between the workers."""
-    threads = str(max(1, (os.cpu_count() or 1) // len(MEMORY_SHARE)))
-    names = ("OMP", "OPENBLAS", "MKL")
     return {
         **os.environ,
-        **{f"{name}_NUM_THREADS": threads for name in names},
-        "TF_NUM_INTRAOP_THREADS": threads,
-        "TF_NUM_INTEROP_THREADS": "1",
-        "TF_CPP_MIN_LOG_LEVEL": "2",
+        **thread_settings(),
         "PYTHONUNBUFFERED": "1",
     }
 
 
 async def _serve(workspace: Path, idle_timeout_s: float) -> None:
-    """Run scheduler and workers until the scheduler closes: idle too long, or told to end."""
+    """Run scheduler and workers until they were idle for too long, or are told to end."""
     import dask
     from distributed import Nanny, Scheduler
     from distributed.system import MEMORY_LIMIT
@@ -304,7 +301,7 @@ async def _serve(workspace: Path, idle_timeout_s: float) -> None:
         "dashboard": False,
         "dashboard_address": f"{LOOPBACK}:0",
     }
-    async with Scheduler(port=0, idle_timeout=idle_timeout_s, **common) as scheduler:
+    async with Scheduler(port=0, **common) as scheduler:
         nannies = [
             Nanny(
                 scheduler.address,
@@ -323,12 +320,15 @@ async def _serve(workspace: Path, idle_timeout_s: float) -> None:
             asyncio.get_running_loop().add_signal_handler(name, told_to_end.set)
         address = Address(scheduler.address, scheduler.id, code=code, **this_process())
         write_atomically(folder / "address.json", json.dumps(asdict(address)))
-        ends = [asyncio.create_task(told_to_end.wait()), asyncio.create_task(scheduler.finished())]
-        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        idle_since = None
+        while idle_since is None or time.time() - idle_since < idle_timeout_s:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(told_to_end.wait(), LOOK_EVERY_S)
+                break
+            idle_since = scheduler.check_idle()
         if _read_address(folder) == address:
             (folder / "address.json").unlink(missing_ok=True)
         await asyncio.gather(*(nanny.close(timeout=CLOSE_TIMEOUT_S) for nanny in nannies))
-        told_to_end.set()
 
 
 def main() -> None:

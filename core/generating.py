@@ -106,11 +106,11 @@ def draw_beats(
     codes = generator.sample(subjects, seed=seed, days=days, labels=labels)
     signals = autoencoder.decode(codes)
     usual = _median_rr(study)
-    rr = np.asarray([usual.get(str(s), np.nan) for s in subjects], dtype=np.float32)
+    rr = np.asarray([usual.get(str(s), np.nan) for s in subjects], dtype=np.float64)
     if heart_rate is not None:
         from core.models.identifier_input import REFERENCE_RR_S, Window, adapt_to_rate
 
-        wanted = np.full(len(rr), 60.0 / heart_rate, dtype=np.float32)
+        wanted = np.full(len(rr), 60.0 / heart_rate)
         window = Window(before_s=study.info.before_s, sampling_rate=study.sampling_rate)
         signals = adapt_to_rate(signals, REFERENCE_RR_S * rr / wanted, window)
         rr = wanted
@@ -121,8 +121,8 @@ def draw_beats(
         leads=study.info.leads,
         subject=subjects,
         label="" if label is None else label,
-        rr_before=rr,
-        rr_after=rr,
+        rr_before=rr.astype(np.float32),
+        rr_after=rr.astype(np.float32),
         synthetic=np.ones(len(signals), dtype=np.bool_),
     )
 

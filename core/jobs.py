@@ -28,13 +28,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from core import cluster
 from core.errors import Cancelled, UserError, did_you_mean
 from core.progress import Progress, Report
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 Status = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
 
@@ -393,7 +396,7 @@ def _send(job: Path, functions: str, *, workspace: Path | None = None) -> None:
         address = cluster.ensure(workspace or Path(description["workspace"]))
         with cluster.open_client(address) as client:
             if not address.is_local:
-                _check_workers(client.run(_sees, path))
+                _check_workers(client, path)
             _update(job, cluster=asdict(address))
             future = client.submit(
                 run_job,
@@ -418,7 +421,16 @@ def _sees(path: str) -> bool:
     return Path(path).is_dir()
 
 
-def _check_workers(answers: Mapping[str, bool]) -> None:
+def _check_workers(client: Client, path: str) -> None:
+    """Raise unless the workers of a cluster elsewhere have this package and see the folder."""
+    try:
+        answers = client.run(_sees, path)
+    except Exception as error:  # Dask passes on what a worker could not import as a bare Exception
+        raise UserError(
+            cluster.ADDRESS_VARIABLE,
+            f"its workers cannot load CardioTwin ({error})",
+            "Start them with the same Python environment, in CardioTwin's folder",
+        ) from None
     blind = [worker for worker, sees in answers.items() if not sees]
     if blind:
         raise UserError(

@@ -29,14 +29,12 @@ from core.readers import (
     resolve_subject,
     survey_sources,
 )
-from core.recording import MILLIVOLT, UNKNOWN_UNIT, FloatArray, Recording
+from core.recording import MILLIVOLT, SIMULATED, UNKNOWN_UNIT, FloatArray, Recording
 from core.study import STUDY_FILE, STUDY_VERSION, Study, StudyInfo, write_json, writing
 
 STAGING = ".prepare"
 MIN_LABELLED_SHARE = 0.5
 """Share of a recording's beats that annotations must name before they label its beats."""
-
-SIMULATED_MARK = "Simulated"
 
 
 @dataclass(frozen=True)
@@ -87,13 +85,14 @@ def prepare(
             )
         staging = _open_staging(folder, plan)
         rows: list[dict[str, Any]] = []
+        parts: list[_Part | None] = []
         for i, source in enumerate(plan.sources):
             report(Progress("prepare", i, len(plan.sources)))
-            rows.append(_stage_one(staging, folder, i, source, plan.digests[i], options))
+            row, part = _stage_one(staging, folder, i, source, plan.digests[i], options)
+            rows.append(row)
+            parts.append(part)
         report(Progress("prepare", len(plan.sources), len(plan.sources)))
-        _assemble(
-            folder, staging, rows, plan, options, name or folder.resolve().name, survey.skipped
-        )
+        _assemble(folder, rows, parts, plan, options, name or folder.resolve().name, survey.skipped)
         shutil.rmtree(staging, ignore_errors=True)
     return Study.open(folder)
 
@@ -172,6 +171,35 @@ def _save_array(path: Path, array: FloatArray) -> None:
     temporary.replace(path)
 
 
+_Part = dict[str, np.ndarray]
+_PART_KEYS = (
+    "signals",
+    "r_sample",
+    "rr_before",
+    "rr_after",
+    "quality",
+    "rejected",
+    "symbol",
+    "label",
+    "features",
+)
+
+
+def _save_part(path: Path, part: _Part) -> None:
+    """Write one recording's beats: the arrays of `_PART_KEYS`, one after the other."""
+    with path.open("wb") as file:
+        for key in _PART_KEYS:
+            np.save(file, part[key], allow_pickle=False)
+
+
+def _load_part(path: Path) -> _Part | None:
+    """Read what `_save_part` wrote; None if a recording had nothing to write."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return {key: np.load(file, allow_pickle=False) for key in _PART_KEYS}
+
+
 def _stage_one(
     staging: Path,
     folder: Path,
@@ -179,13 +207,13 @@ def _stage_one(
     source: Source,
     digest: str,
     options: PrepareOptions,
-) -> dict[str, Any]:
-    """Return the row of one recording; its beats wait in `staging`, its signal in the study."""
+) -> tuple[dict[str, Any], _Part | None]:
+    """Return the row and the beats of one recording; both are in `staging` when it returns."""
     done = staging / f"{number:05d}.json"
+    beats = staging / f"{number:05d}.part"
     if done.is_file():
-        row: dict[str, Any] = json.loads(done.read_text())
-        return row
-    row = {
+        return json.loads(done.read_text()), _load_part(beats)
+    row: dict[str, Any] = {
         "path": str(source.path),
         "sha256": digest,
         "subject": source.subject or "",
@@ -195,12 +223,15 @@ def _stage_one(
         "rejected": "",
         "remarks": [],
     }
+    part: _Part | None = None
     try:
         if source.kind == "beats":
-            _stage_table(staging, number, source, row, options)
+            part = _take_table(source, row, options)
         else:
             recording = read_recording(source.path, source_rate=options.source_rate)
-            _stage_recording(staging, folder, number, source, recording, row, options)
+            signal = folder / "signals" / f"{number:05d}.npy"
+            part = _take_recording(source, recording, row, options, signal)
+        _save_part(beats, part)
     except UserError as error:
         row["rejected"] = str(error)
         row["error"] = [error.where, error.fault, error.fix]
@@ -208,19 +239,18 @@ def _stage_one(
         raise UserError(
             folder, f"cannot be written ({error.strerror})", "Free some space, then run it again"
         ) from None
-    write_json(done, row)
-    return row
+    write_json(done, row, indent=None)
+    return row, part
 
 
-def _stage_recording(
-    staging: Path,
-    folder: Path,
-    number: int,
+def _take_recording(
     source: Source,
     recording: Recording,
     row: dict[str, Any],
     options: PrepareOptions,
-) -> None:
+    signal: Path,
+) -> _Part:
+    """Return the beats of a recording; fills its row, and writes its signals to `signal`."""
     from core.preprocessing.pipeline import preprocess
 
     row["subject"] = resolve_subject(recording, source, options.subject_from)
@@ -244,26 +274,23 @@ def _stage_recording(
     classes = aami_classes(result.symbol)
     labelled = len(classes) > 0 and np.mean(classes != "") >= MIN_LABELLED_SHARE
     label = classes if labelled and not row["label"] else np.full(len(classes), row["label"])
-    _save_array(folder / "signals" / f"{number:05d}.npy", np.stack([result.raw, result.clean]))
-    with (staging / f"{number:05d}.npz").open("wb") as file:
-        np.savez(
-            file,
-            signals=result.beats,
-            r_sample=result.r_peaks,
-            rr_before=result.rr_before,
-            rr_after=result.rr_after,
-            quality=result.quality,
-            rejected=result.rejected,
-            symbol=result.symbol,
-            label=np.asarray(label, dtype=np.str_),
-            features=result.features.to_numpy(np.float32),
-            feature_names=np.asarray(result.features.columns, dtype=np.str_),
-        )
+    row["feature_names"] = list(result.feature_names)
+    row["beat_samples"] = int(result.beats.shape[1])
+    _save_array(signal, np.stack([result.raw, result.clean]))
+    return {
+        "signals": result.beats,
+        "r_sample": result.r_peaks,
+        "rr_before": result.rr_before,
+        "rr_after": result.rr_after,
+        "quality": result.quality,
+        "rejected": result.rejected,
+        "symbol": result.symbol,
+        "label": np.asarray(label, dtype=np.str_),
+        "features": result.feature_values,
+    }
 
 
-def _stage_table(
-    staging: Path, number: int, source: Source, row: dict[str, Any], options: PrepareOptions
-) -> None:
+def _take_table(source: Source, row: dict[str, Any], options: PrepareOptions) -> _Part:
     """Take a table of ready beats as they are, brought to the study's rate."""
     from core.preprocessing.features import beat_features
     from core.preprocessing.filters import resample
@@ -287,20 +314,19 @@ def _stage_table(
         ],
     }
     features = beat_features(signals, options.sampling_rate)
-    with (staging / f"{number:05d}.npz").open("wb") as file:
-        np.savez(
-            file,
-            signals=signals.astype(np.float32),
-            r_sample=np.full(n, -1),
-            rr_before=np.full(n, np.nan, np.float32),
-            rr_after=np.full(n, np.nan, np.float32),
-            quality=np.ones(n, np.float32),
-            rejected=np.full(n, ""),
-            symbol=np.full(n, ""),
-            label=labels,
-            features=features.to_numpy(np.float32),
-            feature_names=np.asarray(features.columns, dtype=np.str_),
-        )
+    row["feature_names"] = list(features.columns)
+    row["beat_samples"] = int(signals.shape[1])
+    return {
+        "signals": signals.astype(np.float32),
+        "r_sample": np.full(n, -1),
+        "rr_before": np.full(n, np.nan, np.float32),
+        "rr_after": np.full(n, np.nan, np.float32),
+        "quality": np.ones(n, np.float32),
+        "rejected": np.full(n, ""),
+        "symbol": np.full(n, ""),
+        "label": labels,
+        "features": features.to_numpy(np.float32),
+    }
 
 
 def _number(value: Any) -> float | None:
@@ -310,8 +336,8 @@ def _number(value: Any) -> float | None:
 
 def _assemble(
     folder: Path,
-    staging: Path,
     rows: list[dict[str, Any]],
+    parts: list[_Part | None],
     plan: _Plan,
     options: PrepareOptions,
     name: str,
@@ -319,19 +345,18 @@ def _assemble(
 ) -> None:
     """Write the study's tables from the finished parts; ``study.json`` last."""
     _reject_duplicates(rows)
-    leads, n_samples = _common_shape(staging, rows)
+    leads, n_samples = _common_shape(rows)
     names = _unique_names(rows)
-    tables, signals, features = _gather(staging, rows, names, n_samples)
-    recordings = _recording_table(rows, names, tables)
+    table, signals, features = _gather(rows, parts, names, leads, n_samples)
+    recordings = _recording_table(rows, names, table)
     if not recordings["usable"].any():
-        shutil.rmtree(staging, ignore_errors=True)
+        shutil.rmtree(folder / STAGING, ignore_errors=True)
         shutil.rmtree(folder / "signals", ignore_errors=True)
         raise _nothing_usable(rows)
-    table = pd.concat(tables, ignore_index=True)
     table["partition"] = assign_partitions(table, recordings, split=options.split).astype(str)
     recordings["partition"] = _partition_of_recordings(table, len(recordings))
-    _save_array(folder / "beats.npy", np.concatenate(signals))
-    _save_parquet(pd.concat(features, ignore_index=True), folder / "features.parquet")
+    _save_array(folder / "beats.npy", signals)
+    _save_parquet(features, folder / "features.parquet")
     _save_parquet(table, folder / "beats.parquet")
     _save_parquet(recordings, folder / "recordings.parquet")
     units = {row["unit"] for row in rows if not row["rejected"]}
@@ -344,7 +369,7 @@ def _assemble(
         unit=MILLIVOLT if units == {MILLIVOLT} else UNKNOWN_UNIT,
         sampling_rate=options.sampling_rate,
         before_s=options.before_s,
-        simulated=any(SIMULATED_MARK in remark for row in rows for remark in row["remarks"]),
+        simulated=any(SIMULATED in row["remarks"] for row in rows),
         sources=tuple(dict.fromkeys(str(s.path.parent) for s in plan.sources)),
         remarks=_study_remarks(rows, skipped, recordings, options),
         versions={"cardiotwin": __version__, "numpy": np.__version__, "scipy": version("scipy")},
@@ -378,12 +403,12 @@ def _reject_duplicates(rows: list[dict[str, Any]]) -> None:
             seen[digest] = row["path"]
 
 
-def _common_shape(staging: Path, rows: list[dict[str, Any]]) -> tuple[list[str], int]:
+def _common_shape(rows: list[dict[str, Any]]) -> tuple[list[str], int]:
     """Return the study's leads and the samples of a beat; recordings of another shape leave."""
     leads: list[str] = []
     n_samples = 0
     lengths: list[int] = []
-    for number, row in enumerate(rows):
+    for row in rows:
         if row["rejected"] or not row.get("leads"):
             continue
         if not leads:
@@ -395,8 +420,7 @@ def _common_shape(staging: Path, rows: list[dict[str, Any]]) -> tuple[list[str],
             continue
         if row["leads"] != leads:
             row["remarks"].append(f"Lead {row['leads'][0]}, where the study's first is {leads[0]}")
-        with np.load(staging / f"{number:05d}.npz", allow_pickle=False) as part:
-            lengths.append(int(part["signals"].shape[1]))
+        lengths.append(row["beat_samples"])
     if lengths:
         n_samples = max(lengths)
     return leads, n_samples
@@ -416,51 +440,50 @@ def _unique_names(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def _gather(
-    staging: Path, rows: list[dict[str, Any]], names: list[str], n_samples: int
-) -> tuple[list[pd.DataFrame], list[FloatArray], list[pd.DataFrame]]:
-    """Return beat tables, beats and features of all recordings that were read, in order."""
-    tables: list[pd.DataFrame] = []
-    signals: list[FloatArray] = []
-    features: list[pd.DataFrame] = []
-    for number, row in enumerate(rows):
-        path = staging / f"{number:05d}.npz"
-        if not path.is_file() or (row["rejected"] and row.get("leads") is None):
+    rows: list[dict[str, Any]],
+    parts: list[_Part | None],
+    names: list[str],
+    leads: list[str],
+    n_samples: int,
+) -> tuple[pd.DataFrame, FloatArray, pd.DataFrame]:
+    """Return beat table, beats and features of all recordings that were read, in order."""
+    kept: list[_Part] = []
+    owners: list[int] = []
+    for number, (row, part) in enumerate(zip(rows, parts, strict=True)):
+        if part is None or len(row["leads"]) != len(leads):
             continue
-        with np.load(path, allow_pickle=False) as file:
-            part = {key: file[key] for key in file.files}
-        beats = part["signals"]
-        if row["rejected"] and signals and beats.shape[2] != signals[0].shape[2]:
-            continue
-        if not len(beats):
-            continue
-        rejected = part["rejected"].astype(object)
+        rejected = part["rejected"]
         if row["rejected"]:
-            rejected[rejected == ""] = "recording"
-        rate_time = part["r_sample"] / row["rate"] if "rate" in row else None
-        tables.append(
-            pd.DataFrame(
-                {
-                    "recording": number,
-                    "recording_name": names[number],
-                    "subject": row["subject"],
-                    "session": row["session"],
-                    "record": row["record"],
-                    "label": part["label"].astype(object),
-                    "symbol": part["symbol"].astype(object),
-                    "r_sample": part["r_sample"].astype(np.int64),
-                    "time_s": np.arange(len(beats), dtype=float)
-                    if rate_time is None
-                    else rate_time,
-                    "rr_before": part["rr_before"],
-                    "rr_after": part["rr_after"],
-                    "quality": part["quality"],
-                    "rejected": rejected,
-                }
-            )
-        )
-        signals.append(_to_length(beats, n_samples))
-        features.append(pd.DataFrame(part["features"], columns=part["feature_names"]))
-    return tables, signals, features
+            rejected = np.where(rejected == "", "recording", rejected)
+        signals = _to_length(part["signals"], n_samples)
+        kept.append(part | {"rejected": rejected, "signals": signals})
+        owners.append(number)
+    if not kept:
+        return pd.DataFrame({"recording": [], "rejected": []}), np.empty(0), pd.DataFrame()
+    counts = [len(part["signals"]) for part in kept]
+    joined = {key: np.concatenate([part[key] for part in kept]) for key in _PART_KEYS}
+    owner = np.repeat(owners, counts)
+
+    def of_recording(key: str) -> np.ndarray:
+        return np.asarray([row[key] for row in rows], dtype=object)[owner]
+
+    rate = np.asarray([row.get("rate", np.nan) for row in rows])[owner]
+    within = np.concatenate([np.arange(n) for n in counts])
+    table = pd.DataFrame(
+        {
+            "recording": owner,
+            "recording_name": np.asarray(names, dtype=object)[owner],
+            **{key: of_recording(key) for key in ("subject", "session", "record")},
+            "label": joined["label"].astype(object),
+            "symbol": joined["symbol"].astype(object),
+            "r_sample": joined["r_sample"].astype(np.int64),
+            "time_s": np.where(np.isfinite(rate), joined["r_sample"] / rate, within),
+            **{key: joined[key] for key in ("rr_before", "rr_after", "quality")},
+            "rejected": joined["rejected"].astype(object),
+        }
+    )
+    features = pd.DataFrame(joined["features"], columns=rows[owners[0]]["feature_names"])
+    return table, joined["signals"], features
 
 
 def _to_length(beats: FloatArray, n_samples: int) -> FloatArray:
@@ -472,7 +495,7 @@ def _to_length(beats: FloatArray, n_samples: int) -> FloatArray:
 
 
 def _recording_table(
-    rows: list[dict[str, Any]], names: list[str], tables: list[pd.DataFrame]
+    rows: list[dict[str, Any]], names: list[str], beats: pd.DataFrame
 ) -> pd.DataFrame:
     table = pd.DataFrame(
         {
@@ -491,7 +514,6 @@ def _recording_table(
     )
     for column in ("source_rate", "quality"):
         table[column] = pd.to_numeric(table[column]).astype(float)
-    beats = pd.concat(tables) if tables else pd.DataFrame({"recording": [], "rejected": []})
     found = beats.groupby("recording").size()
     kept = beats[beats["rejected"] == ""].groupby("recording").size()
     table["n_beats"] = found.reindex(table.index, fill_value=0).astype(int)

@@ -48,13 +48,16 @@ def tsne(beats: FloatArray, *, seed: int, perplexity: float = PERPLEXITY) -> Flo
         perplexity: Neighbours to mind; at most a third of the beats.
     """
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
 
     flat = _rows(beats)
     if len(flat) < 4:
         return pca(flat)
     points = pca(flat, min(PCA_BEFORE_TSNE, *flat.shape))
     model = TSNE(2, perplexity=min(perplexity, (len(flat) - 1) / 3), init="pca", random_state=seed)
-    return np.asarray(model.fit_transform(points), dtype=np.float32)
+    # Its threads wait for one another by spinning: beside other work, two are 20 times slower.
+    with threadpool_limits(1):
+        return np.asarray(model.fit_transform(points), dtype=np.float32)
 
 
 def _rows(beats: FloatArray) -> FloatArray:

@@ -15,6 +15,8 @@ StrArray = npt.NDArray[np.str_]
 
 UNKNOWN_UNIT = "unknown"
 MILLIVOLT = "mV"
+SIMULATED = "Simulated: no person was measured."
+"""The remark of a recording whose file says that it is simulated."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ import numpy as np
 from core import __version__
 from core.errors import UserError
 from core.generating import GENERATORS, draw_beats
-from core.plots.signals import Panel, beat_times, beats_side_by_side, value_title
+from core.plots.signals import Panel, Scale, beats_side_by_side, value_title
 from core.study import Study
 
 NOTICE = "Research use only. Not a medical device."
@@ -127,6 +127,11 @@ def _panels(study: Study, subject: str) -> list[Panel]:
     return panels
 
 
+def _scale(study: Study) -> Scale:
+    info = study.info
+    return Scale(sampling_rate=info.sampling_rate, before_s=info.before_s, unit=info.unit)
+
+
 def _shown_subjects(study: Study) -> list[str]:
     return list(dict.fromkeys(study.beats("train").subject))[:SHOWN_SUBJECTS]
 
@@ -144,12 +149,7 @@ def _as_html(study: Study) -> str:
     ]
     script: bool | str = "inline"
     for subject in _shown_subjects(study):
-        figure = beats_side_by_side(
-            _panels(study, subject),
-            sampling_rate=study.sampling_rate,
-            before_s=study.info.before_s,
-            unit=study.info.unit,
-        )
+        figure = beats_side_by_side(_panels(study, subject), _scale(study))
         parts.append(f"<h3>{html.escape(subject)}</h3>")
         parts.append(plotly.io.to_html(figure, include_plotlyjs=script, full_html=False))
         script = False
@@ -207,9 +207,7 @@ def _beats_page(study: Study, subject: str) -> Any:
     page = Figure(figsize=(11.69, 8.27))
     axes = page.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
     for axis, panel in zip(axes, panels, strict=True):
-        times = beat_times(
-            panel.beats.shape[1], sampling_rate=study.sampling_rate, before_s=study.info.before_s
-        )
+        times = _scale(study).times(panel.beats.shape[1])
         axis.plot(times, panel.beats.T, linewidth=0.6, alpha=0.6)
         axis.set_title(panel.name)
         axis.set_xlabel("Time from the R peak (s)")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from core.beat_set import BeatSet
+from core.errors import UserError
 from core.evaluation import identification, realism
 from core.generating import GENERATORS, draw_beats, load_model
 from core.partitions import SPLIT_WORDS
@@ -14,21 +15,40 @@ from core.progress import Progress, Report, silent
 from core.recording import StrArray
 from core.study import Study, write_json
 
+REDRAWS_RANGE = (1, 100)
 GENERATED_PER_SUBJECT = 20
 """Generated beats of each subject that the identifier and the judge are asked about."""
 
 
-def evaluate_study(study: Study, *, seed: int = 0, report: Report = silent) -> dict[str, Any]:
+def evaluate_study(
+    study: Study,
+    *,
+    seed: int = 0,
+    redraws: int = realism.DEFAULT_REDRAWS,
+    report: Report = silent,
+) -> dict[str, Any]:
     """Compute every figure that the study's trained models and partitions allow, and store them.
 
     Figures of models that are not trained, or of parts that are empty, are left out; ``missing``
     says which and why.
 
+    Args:
+        study: A study with at least one trained model.
+        seed: Of every draw, fold and resampling.
+        redraws: How often generated beats are drawn anew for a figure.
+        report: Told about each step.
+
     Returns:
         ``{"study", "protocol", "seed", "realism", "identification", "authenticity", "missing"}``;
         each figure is a mapping with ``value``, ``n`` and ``protocol``, most with ``ceiling``:
         what real beats score in its place.
+
+    Raises:
+        UserError: `redraws` is out of range.
     """
+    low, high = REDRAWS_RANGE
+    if not low <= redraws <= high:
+        raise UserError("--redraws", f"{redraws} is out of range", f"Give {low} to {high}")
     missing: list[str] = []
     result: dict[str, Any] = {
         "study": study.info.name,
@@ -36,7 +56,7 @@ def evaluate_study(study: Study, *, seed: int = 0, report: Report = silent) -> d
         "protocol": SPLIT_WORDS[study.info.options.split],
         "seed": seed,
         "subjects": len(study.subjects),
-        "realism": _realism(study, seed, missing, report),
+        "realism": _realism(study, seed, redraws, missing, report),
         "identification": _identification(study, seed, missing, report),
         "authenticity": _authenticity(study, seed, missing),
         "missing": missing,
@@ -46,7 +66,9 @@ def evaluate_study(study: Study, *, seed: int = 0, report: Report = silent) -> d
     return result
 
 
-def _realism(study: Study, seed: int, missing: list[str], report: Report) -> dict[str, Any]:
+def _realism(
+    study: Study, seed: int, redraws: int, missing: list[str], report: Report
+) -> dict[str, Any]:
     """Return the figures of the reconstruction and of each generator, beside real beats'."""
     train, validation, test = (study.beats(part) for part in ("train", "validation", "test"))
     if not len(validation):
@@ -57,7 +79,7 @@ def _realism(study: Study, seed: int, missing: list[str], report: Report) -> dic
         return {}
     namers = {"cnn_lstm": _fit_cnn_lstm} if len(set(train.subject)) > 1 and len(test) else None
     ceiling = realism.real_against_real(
-        train, validation, test, seed=seed, namers=namers, report=report
+        train, validation, test, seed=seed, redraws=redraws, namers=namers, report=report
     )
     autoencoder = load_model(study, "autoencoder")
     figures: dict[str, Any] = {
@@ -68,6 +90,7 @@ def _realism(study: Study, seed: int, missing: list[str], report: Report) -> dic
             test,
             lambda signals: autoencoder.decode(autoencoder.encode(signals)),
             seed=seed,
+            redraws=redraws,
             ceiling=ceiling,
             report=report,
         ),
@@ -86,6 +109,7 @@ def _realism(study: Study, seed: int, missing: list[str], report: Report) -> dic
             test,
             draw,
             seed=seed,
+            redraws=redraws,
             ceiling=ceiling,
             namers=namers,
             report=report,

@@ -227,7 +227,9 @@ def read_probe(study: Study, file: str | Path) -> tuple[BeatSet, str]:
 
     path = Path(file)
     if path.suffix.lower() in BEATS_FORMATS and _holds_beats(path):
-        return _fit_to_study(study, read_beats(path), path), ""
+        from core.models.authenticity import matched
+
+        return matched(read_beats(path), study.beats("all").take(slice(1)), where=str(path)), ""
     recording = read_recording(path, source_rate=study.info.options.source_rate)
     wanted = study.info.options.leads
     result = preprocess(recording, study.info.options, leads=wanted)
@@ -261,7 +263,7 @@ def _holds_beats(path: Path) -> bool:
     """Return whether an ``.npz`` or ``.csv`` holds beats rather than a recording."""
     try:
         if path.suffix.lower() == ".npz":
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 return "signals" in file.files
         with path.open(encoding="utf-8", errors="replace") as text:
             return text.readline().startswith("beat,lead,")
@@ -269,41 +271,6 @@ def _holds_beats(path: Path) -> bool:
         return False
     except Exception as error:  # a damaged zip raises many kinds
         raise UserError(path, "is damaged", "Write it again with export or generate") from error
-
-
-def _fit_to_study(study: Study, beats: BeatSet, path: Path) -> BeatSet:
-    """Bring beats of another rate to the study's; refuse another window or other leads."""
-    from dataclasses import replace
-
-    from core.preprocessing.filters import resample
-
-    signals = beats.signals
-    if beats.sampling_rate != study.sampling_rate:
-        signals = np.stack([resample(b, beats.sampling_rate, study.sampling_rate) for b in signals])
-    expected = round(
-        (study.info.options.before_s + study.info.options.after_s) * study.sampling_rate
-    )
-    if study.info.options.window == "fixed" and abs(signals.shape[1] - expected) > 1:
-        raise UserError(
-            path,
-            f"has beats of {signals.shape[1]} samples, the study's have {expected}",
-            "Cut them with the study's window, by prepare or export",
-        )
-    if signals.shape[2] != len(study.info.leads):
-        raise UserError(
-            path,
-            f"has {signals.shape[2]} leads, the study has {len(study.info.leads)}",
-            "Give beats of the same leads",
-        )
-    signals = signals[:, :expected]
-    if signals.shape[1] < expected:
-        signals = np.pad(signals, ((0, 0), (0, expected - signals.shape[1]), (0, 0)), mode="edge")
-    return replace(
-        beats,
-        signals=np.ascontiguousarray(signals, dtype=np.float32),
-        sampling_rate=study.sampling_rate,
-        before_s=study.info.before_s,
-    )
 
 
 def authenticate(study: str | Path, file: str | Path, *, report: Report = silent) -> dict[str, Any]:
@@ -320,7 +287,7 @@ def authenticate(study: str | Path, file: str | Path, *, report: Report = silent
     probability = judge.probability(beats)
     return {
         "beats": [round(float(p), 6) for p in probability],
-        "synthetic": bool(np.mean(probability) > 0.5),
+        "synthetic": judge.is_synthetic(beats),
     }
 
 
@@ -448,11 +415,13 @@ def verify(
     return {"results": results}
 
 
-def evaluate(study: str | Path, *, seed: int = 0, report: Report = silent) -> dict[str, Any]:
+def evaluate(
+    study: str | Path, *, seed: int = 0, redraws: int = 5, report: Report = silent
+) -> dict[str, Any]:
     """Return every figure of a study, each with its protocol; see `core.scoreboard`."""
     from core.scoreboard import evaluate_study
 
-    return evaluate_study(Study.open(Path(study)), seed=seed, report=report)
+    return evaluate_study(Study.open(Path(study)), seed=seed, redraws=redraws, report=report)
 
 
 def tune(

@@ -11,7 +11,7 @@ from core import jobs
 from core.jobs import JobState
 from core.plots.figures import probability_histogram
 from core.study import Study
-from pages.parts import content, figures_table, job_panel, sidebar, uploads
+from pages.parts import content, figures_table, frame, job_panel, sidebar, uploads
 
 REAL_BEATS = 200
 """Beats of a subject that are judged at a time."""
@@ -22,10 +22,12 @@ def choices(study: Study) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for job in jobs.list_jobs(study.folder):
         if job.verb == "generate" and job.status == job_panel.DONE:
-            path = Path(job.arguments["out"])
-            who = ", ".join(job.arguments.get("subjects") or ["all"])
+            asked = job.arguments
+            path = Path(asked["out"])
+            who = ", ".join(asked.get("subjects") or ["all"])
             if path.is_file():
-                found.setdefault(f"Generated: {who}, {job.arguments['model']}, {path.stem}", path)
+                name = f"{who}, {asked['model']}, seed {asked['seed']} ({path.stem[-8:]})"
+                found.setdefault(name, path)
     return found
 
 
@@ -111,26 +113,29 @@ def draw_judge(study: Study) -> None:
             if isinstance(card.get(key), int | float):
                 st.metric(label, f"{card[key]:.3f}", border=True)
     st.caption(f"{card.get('protocol', '')}. Accuracy 0.5 is chance; Brier 0.25 is a coin's.")
-    figures_table.draw(study, only="realism")
+    figures_table.draw(study, only="authenticity")
 
 
-study = sidebar.chosen_study()
-if study is not None:
+def draw(study: Study) -> None:
+    """Draw the page of a study."""
     if not study.has_model("authenticity"):
         sidebar.draw_untrained(study, "authenticity", "The judge is not trained yet.")
-    else:
-        draw_choice(study)
-        with job_panel.one_sentence():
-            job_id = job_panel.first_time(
-                study.folder,
-                "authenticate",
-                lambda: job_panel.submit(
-                    study.folder,
-                    "authenticate",
-                    file=str(real_choice(study, study.subjects[0])),
-                ),
-            )
-            done = job_panel.outcome(study.folder, job_id, key="judge")
-            if done is not None:
-                draw_verdict(study, done)
-        draw_judge(study)
+        return
+    draw_choice(study)
+    job = job_panel.first_time(
+        study.folder,
+        "authenticate",
+        lambda: job_panel.submit(
+            study.folder, "authenticate", file=str(real_choice(study, study.subjects[0]))
+        ),
+    )
+    done = job_panel.outcome(study.folder, job, key="judge")
+    if done is not None:
+        draw_verdict(study, done)
+    draw_judge(study)
+
+
+frame.ensure_app()
+chosen = sidebar.chosen_study()
+if chosen is not None:
+    draw(chosen)

@@ -13,7 +13,7 @@ from core.jobs import JobState
 from core.plots.signals import Panel, beats_side_by_side, mean_and_spread
 from core.plots.style import GENERATED
 from core.study import Study
-from pages.parts import content, job_panel, sidebar
+from pages.parts import content, figures_table, frame, job_panel, sidebar
 
 MODEL_WORDS = {"gan": "GAN (conditional)", "mixture": "Gaussian mixture"}
 DAY_WORDS = {"recorded": "as on the recorded days", "new": "as on another day"}
@@ -24,8 +24,9 @@ MAX_SEED = 2**31 - 1
 
 def begin(study: Study, **arguments: Any) -> str:
     """Begin a job that generates beats; return its id."""
-    words = [f"{key}-{value}" for key, value in sorted(arguments.items())]
-    out = study.folder / "exports" / content.file_name("generated", *words, ending=".npz")
+    version = " ".join(f"{key}={value}" for key, value in sorted(arguments.items()))
+    words = ("generated", arguments["model"], *arguments["subjects"])
+    out = study.folder / "exports" / content.file_name(*words, ending=".npz", version=version)
     out.parent.mkdir(exist_ok=True)
     return job_panel.submit(study.folder, "generate", out=str(out), **arguments)
 
@@ -83,11 +84,7 @@ def draw_result(study: Study, job: JobState | None, subject: str) -> None:
     if path is not None and path.is_file():
         beats = read_beats(path)
         panels.append(Panel("Generated", GENERATED, beats.signals[:, :, lead]))
-    scale = {
-        "sampling_rate": study.sampling_rate,
-        "before_s": study.info.before_s,
-        "unit": content.unit_of_beats(study),
-    }
+    scale = content.beat_scale(study)
     title = f"Subject {subject}"
     if job is not None:
         asked = job.arguments
@@ -99,12 +96,12 @@ def draw_result(study: Study, job: JobState | None, subject: str) -> None:
             title += f", {asked['heart_rate']:g} beats a minute"
     st.subheader(title)
     st.plotly_chart(
-        beats_side_by_side(panels, **scale),
+        beats_side_by_side(panels, scale),
         key="side-by-side",
         alt=f"Beats of {subject}: " + ", ".join(p.name.lower() for p in panels),
     )
     st.plotly_chart(
-        mean_and_spread(panels[-2:], **scale),
+        mean_and_spread(panels[-2:], scale),
         key="generated-spread",
         alt=f"Mean and spread of the beats of {subject}",
     )
@@ -130,28 +127,36 @@ def draw_download(path: Path) -> None:
     st.caption("Every row of the file says that it is synthetic.")
 
 
-study = sidebar.chosen_study()
-if study is not None:
+def draw(study: Study) -> None:
+    """Draw the page of a study: the real beats at once, the rest when it is there."""
     models = [name for name in GENERATORS if study.has_model(name)]
     subjects = train_subjects(study)
     if not models or not study.has_model("autoencoder"):
         sidebar.draw_untrained(study, "gan", "No generator is trained yet.")
         if subjects:
             draw_result(study, None, st.selectbox("Subject", subjects, key="real-subject"))
-    else:
-        draw_form(study, models)
-        with job_panel.one_sentence():
-            job_id = job_panel.first_time(
-                study.folder,
-                "generate",
-                lambda: begin(
-                    study,
-                    model=models[0],
-                    subjects=subjects[:1],
-                    per_subject=DEFAULT_BEATS,
-                    days="recorded",
-                    seed=0,
-                ),
-            )
-            done = job_panel.outcome(study.folder, job_id, key="generate")
-            draw_result(study, done, done.arguments["subjects"][0] if done else subjects[0])
+        return
+    draw_form(study, models)
+    job = job_panel.first_time(
+        study.folder,
+        "generate",
+        lambda: begin(
+            study,
+            model=models[0],
+            subjects=subjects[:1],
+            per_subject=DEFAULT_BEATS,
+            days="recorded",
+            seed=0,
+        ),
+        model=models[0],
+    )
+    done = job_panel.outcome(study.folder, job, key="generate")
+    draw_result(study, done, done.arguments["subjects"][0] if done else subjects[0])
+    st.subheader("How close they come to real beats")
+    figures_table.draw(study, only="realism")
+
+
+frame.ensure_app()
+chosen = sidebar.chosen_study()
+if chosen is not None:
+    draw(chosen)

@@ -12,7 +12,7 @@ from core.plots.figures import score_bars
 from core.plots.signals import Panel, beats_over_mean
 from core.plots.style import REAL, SMOOTHED
 from core.study import Study
-from pages.parts import content, figures_table, job_panel, sidebar, uploads
+from pages.parts import content, figures_table, frame, job_panel, sidebar, uploads
 
 PROBE_KEY = "probe"
 
@@ -36,9 +36,12 @@ def probe_file(study: Study, recording: str) -> Path:
 def draw_choice(study: Study, classes: list[str]) -> None:
     """Let the user choose a probe, and a claimed person if there is one; begin a job."""
     kind = st.segmented_control(
-        "Who is to be named?", ["A recording of the study", "A file"],
-        default="A recording of the study", required=True, key="probe-kind",
-    )  # fmt: skip
+        "Who is to be named?",
+        ["A recording of the study", "A file"],
+        default="A recording of the study",
+        required=True,
+        key="probe-kind",
+    )
     upload = None
     recording = None
     if kind == "A file":
@@ -56,9 +59,11 @@ def draw_choice(study: Study, classes: list[str]) -> None:
             key="probe-recording",
         )
     claimed = st.selectbox(
-        "Claimed to be", [None, *classes], format_func=lambda c: c or "nobody: say who it is",
+        "Claimed to be",
+        [None, *classes],
+        format_func=lambda c: c or "nobody: say who it is",
         key="probe-claimed",
-    )  # fmt: skip
+    )
     label = "Identify" if claimed is None else "Verify"
     missing = not upload if kind == "A file" else recording is None
     if st.button(label, type="primary", icon=":material/fingerprint:", disabled=missing):
@@ -132,29 +137,33 @@ def draw_overlay(study: Study, path: Path, subject: str) -> None:
     figure = beats_over_mean(
         Panel("This recording", REAL, content.probe_signals(study, path)[:, :, lead]),
         Panel(f"{subject}, mean and spread", SMOOTHED, gallery.signals[:, :, lead]),
-        sampling_rate=study.sampling_rate,
-        before_s=study.info.before_s,
-        unit=content.unit_of_beats(study),
+        content.beat_scale(study),
     )
     st.plotly_chart(figure, key="probe-overlay", alt=f"Beats over the mean beat of {subject}")
 
 
-study = sidebar.chosen_study()
-if study is not None:
+def draw(study: Study) -> None:
+    """Draw the page of a study."""
     if not study.has_model("identifier"):
         sidebar.draw_untrained(study, "identifier", "The identifier is not trained yet.")
-    else:
-        card = study.card("identifier")
-        draw_choice(study, [str(name) for name in card.get("classes", study.subjects)])
-        with job_panel.one_sentence():
-            job_id = job_panel.first_time(
-                study.folder,
-                "identify",
-                lambda: begin(study, probe_file(study, probe_recordings(study)[0])),
-            )
-            draw_claim(study)
-            done = job_panel.outcome(study.folder, job_id, key="identify")
-            if done is not None:
-                draw_answer(study, done, card)
+        return
+    whole = study.card("identifier")
+    card = whole.get("identifier", whole)
+    draw_choice(study, [str(name) for name in card.get("classes", study.subjects)])
+    job = job_panel.first_time(
+        study.folder,
+        "identify",
+        lambda: begin(study, probe_file(study, probe_recordings(study)[0])),
+    )
+    draw_claim(study)
+    done = job_panel.outcome(study.folder, job, key="identify")
+    if done is not None:
+        draw_answer(study, done, card)
     st.subheader("Figures of the study")
     figures_table.draw(study, only="identification")
+
+
+frame.ensure_app()
+chosen = sidebar.chosen_study()
+if chosen is not None:
+    draw(chosen)

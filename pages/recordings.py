@@ -22,7 +22,7 @@ from core.plots.style import RAW, REAL, SMOOTHED
 from core.preprocessing.filters import moving_average
 from core.readers import SUPPORTED_FORMATS
 from core.study import Study
-from pages.parts import content, job_panel, options_form, sidebar, uploads, workspace
+from pages.parts import content, frame, job_panel, options_form, sidebar, uploads, workspace
 
 WINDOWS_S = (5, 10, 20, 30)
 MOST_SAMPLES_SHOWN = 20_000
@@ -35,9 +35,12 @@ def draw_new_study() -> None:
     """Draw the upload and its options; begin a job that prepares it."""
     formats = ", ".join(name for name, _ in SUPPORTED_FORMATS)
     kind = st.segmented_control(
-        "What do you upload?", ["Files or a zip", "A folder"], default="Files or a zip",
-        required=True, key="upload-kind",
-    )  # fmt: skip
+        "What do you upload?",
+        ["Files or a zip", "A folder"],
+        default="Files or a zip",
+        required=True,
+        key="upload-kind",
+    )
     round_ = st.session_state.setdefault("upload_round", 0)
     files = st.file_uploader(
         "ECG recordings",
@@ -138,10 +141,11 @@ def _draw_physionet() -> None:
 def draw_summary(study: Study) -> None:
     """Draw the study's counts, what was refused, and the balance of its classes."""
     found = content.summary(study)
-    with st.grid(4):
+    with st.grid(4, min_column_width=150):
         st.metric("Subjects", found["subjects"], border=True)
-        st.metric("Recordings used", f"{found['recordings_used']} of {found['recordings']}",
-                  border=True)  # fmt: skip
+        st.metric(
+            "Recordings used", f"{found['recordings_used']} of {found['recordings']}", border=True
+        )
         st.metric("Beats", f"{found['beats']:,}", border=True)
         st.metric("Beats left out", f"{found['rejected_beats']:,}", border=True)
     st.caption("; ".join(found["remarks"]))
@@ -172,9 +176,12 @@ def draw_signals(study: Study) -> None:
     ]
     left, right = st.columns([1, 3])
     seconds = left.segmented_control(
-        "Seconds shown", lengths, default=lengths[min(1, len(lengths) - 1)], required=True,
+        "Seconds shown",
+        lengths,
+        default=lengths[min(1, len(lengths) - 1)],
+        required=True,
         key=f"viewer-length-{study.folder.name}",
-    )  # fmt: skip
+    )
     shown = float(seconds or lengths[0])
     last = max(0.0, float(np.floor(duration - shown)))
     start = (
@@ -216,18 +223,14 @@ def draw_beats(study: Study) -> None:
         return
     lead = content.lead_picker(study, "beats-lead")
     beats = content.subject_beats(study, subject)
-    scale = {
-        "sampling_rate": study.sampling_rate,
-        "before_s": study.info.before_s,
-        "unit": content.unit_of_beats(study),
-    }
+    scale = content.beat_scale(study)
     panel = Panel(f"Mean of {len(beats)} beats", SMOOTHED, beats.signals[:, :, lead])
     left, right = st.columns(2)
     left.plotly_chart(
-        beats_overlay(panel, **scale), key="overlay", alt=f"Smoothed beats of {subject}"
+        beats_overlay(panel, scale), key="overlay", alt=f"Smoothed beats of {subject}"
     )
     right.plotly_chart(
-        mean_and_spread([panel], **scale),
+        mean_and_spread([panel], scale),
         key="spread",
         alt=f"Mean beat of {subject} with one standard deviation",
     )
@@ -247,9 +250,12 @@ def draw_beats(study: Study) -> None:
 def draw_features(study: Study) -> None:
     """Show the features of each beat, or of each recording."""
     kind = st.segmented_control(
-        "Features of", ["Recordings", "Beats"], default="Recordings", required=True,
+        "Features of",
+        ["Recordings", "Beats"],
+        default="Recordings",
+        required=True,
         key="feature-kind",
-    )  # fmt: skip
+    )
     if kind == "Recordings":
         table = study.recordings.drop(columns=["path", "sha256"])
         st.dataframe(table, hide_index=True, alt="Features of each recording")
@@ -269,9 +275,12 @@ def draw_picture(study: Study) -> None:
     )
     labelled = len(content.counts_by(study, "label")) > 1
     column = right.segmented_control(
-        "Colour", ["subject", "partition", *(["label"] if labelled else [])],
-        default="subject", required=True, key="picture-colour",
-    )  # fmt: skip
+        "Colour",
+        ["subject", "partition", *(["label"] if labelled else [])],
+        default="subject",
+        required=True,
+        key="picture-colour",
+    )
     points, groups = content.projected(study, str(method), str(column))
     st.plotly_chart(
         projection_scatter(points, groups, method=str(method)),
@@ -289,9 +298,11 @@ def draw_export(study: Study) -> None:
     with st.form("export", border=False):
         with st.grid(3):
             parts = ["all", *content.summary(study)["partitions"]]
-            partition = st.selectbox("Part", [p for p in parts if p != content.GAP])
-            signal = st.selectbox("Signal", ["smoothed", "clean", "raw"])
-            ending = st.selectbox("Format", EXPORT_ENDINGS)
+            partition = st.selectbox(
+                "Part", [p for p in parts if p != content.GAP], key="export-part"
+            )
+            signal = st.selectbox("Signal", ["smoothed", "clean", "raw"], key="export-signal")
+            ending = st.selectbox("Format", EXPORT_ENDINGS, key="export-format")
         submitted = st.form_submit_button("Make the file", icon=":material/save:")
     key = f"export-{study.folder.name}"
     if submitted:
@@ -317,15 +328,32 @@ SECTIONS = {
     "Export": draw_export,
 }
 
-if st.session_state.get(sidebar.NEW_KEY) or sidebar.chosen_folder() is None:
+
+def draw(study: Study) -> None:
+    """Draw what a study holds."""
+    draw_summary(study)
+    section = st.segmented_control(
+        "Show",
+        list(SECTIONS),
+        default="Signals",
+        required=True,
+        key="recordings-section",
+        persist_state="session",
+        label_visibility="collapsed",
+    )
+    SECTIONS[str(section or "Signals")](study)
+
+
+frame.ensure_app()
+if sidebar.chosen_folder() is None:
+    sidebar.draw_empty()
     draw_new_study()
-if sidebar.chosen_folder() is None or not st.session_state.get(sidebar.NEW_KEY):
-    study = sidebar.chosen_study()
-    if study is not None:
-        draw_summary(study)
-        section = st.segmented_control(
-            "Show", list(SECTIONS), default="Signals", required=True, key="recordings-section",
-            persist_state="session", label_visibility="collapsed",
-        )  # fmt: skip
-        with job_panel.one_sentence():
-            SECTIONS[str(section or "Signals")](study)
+elif st.session_state.get(sidebar.NEW_KEY):
+    if st.button("Back to the study", icon=":material/arrow_back:"):
+        st.session_state[sidebar.NEW_KEY] = False
+        st.rerun()
+    draw_new_study()
+else:
+    chosen = sidebar.chosen_study()
+    if chosen is not None:
+        draw(chosen)

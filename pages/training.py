@@ -14,7 +14,7 @@ from core.partitions import SPLIT_WORDS
 from core.plots.figures import loss_curves
 from core.study import Study, read_json
 from core.training import NEEDS
-from pages.parts import content, job_panel, sidebar
+from pages.parts import content, frame, job_panel, sidebar
 
 MODEL_WORDS: dict[str, str] = {
     "autoencoder": "Autoencoder: beats to codes and back",
@@ -106,21 +106,23 @@ def draw_cards(study: Study) -> None:
             path = study.model_folder(name) / "history.json"
             if path.is_file():
                 history = [
-                    {k: v for k, v in row.items() if isinstance(v, int | float) and k != "epoch"}
+                    {k: v for k, v in row.items() if isinstance(v, int | float)}
                     for row in read_json(path)
                 ]
                 st.plotly_chart(
-                    loss_curves(history), key=f"card-{name}", alt=f"Training curves of {name}"
+                    loss_curves(history, x_title="Reports over the training"),
+                    key=f"card-{name}",
+                    alt=f"Training curves of {name}",
                 )
-            st.json(card, expanded=False)
+            st.json({k: v for k, v in card.items() if k != "history"}, expanded=False)
 
 
 def _short(value: str | float | bool) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-study = sidebar.chosen_study()
-if study is not None:
+def draw(study: Study) -> None:
+    """Draw the page of a study."""
     job = job_panel.newest(study.folder, "train")
     if job is not None:
         job_panel.panel(study.folder, job, curves=True, key="train")
@@ -133,3 +135,9 @@ if study is not None:
     if job is not None:
         st.subheader("Trainings so far")
         draw_history(study)
+
+
+frame.ensure_app()
+chosen = sidebar.chosen_study()
+if chosen is not None:
+    draw(chosen)

@@ -202,21 +202,20 @@ def figures_of(
 ) -> dict[str, Any]:
     """Return rank-1, rank-5 and EER of probes with their intervals over subjects, JSON-ready."""
 
+    known = truth != STRANGER
+    hits = _places(scores[known], truth[known]) < 1
+
     def rank_1(rows: IntArray) -> float:
-        return rank_k(scores[rows], truth[rows])
+        return float(hits[rows].mean())
 
-    def eer(rows: IntArray) -> float:
-        genuine, impostor = split_pairs(scores[rows], truth[rows])
-        return equal_error_rate(genuine, impostor)[0] if genuine.size else float("nan")
-
-    everything = np.arange(len(scores))
-    rate = eer(everything)
+    genuine, impostor = split_pairs(scores, truth)
+    has_pairs = genuine.size and impostor.size
     return {
         "probes": len(scores),
-        "rank_1": _number(rank_1(everything)),
-        "rank_1_interval": _interval(bootstrap_interval(rank_1, subjects, seed=seed)),
+        "rank_1": _number(rank_k(scores, truth)),
+        "rank_1_interval": _interval(bootstrap_interval(rank_1, subjects[known], seed=seed)),
         "rank_5": _number(rank_k(scores, truth, 5)),
-        "eer": _number(rate),
+        "eer": equal_error_rate(genuine, impostor)[0] if has_pairs else None,
     }
 
 

@@ -6,12 +6,13 @@ drawn anew, and changed as electrodes, breathing and another day would change it
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from core.models.identifier_input import Window, rate_times, read_at, with_derivative
+from core.models.identifier_input import Window, network_input, rate_times, read_at
 from core.recording import FloatArray, IntArray
 
 QRS_S = (-0.06, 0.08)
@@ -34,7 +35,7 @@ class Variation:
     """Share by which P, QRS and T are amplified, each on its own."""
     baseline: float = 0.10
     """Baseline wander, in standard deviations of the beat."""
-    noise: float = 0.03
+    noise: float = 0.12
     """Standard deviation of noise, in standard deviations of the beat."""
 
 
@@ -46,7 +47,9 @@ class Gallery:
         signals: (n, n_samples, n_leads) float32.
         rr: (n,) RR interval of each beat's recording, in s; NaN if unknown.
         targets: (n,) class of each beat.
-        codes: (n,) recording of each beat.
+        codes: (n,) recording of each beat, numbered apart for each class.
+        recordings: (n,) recording of each beat.
+        rhythm: (n, 1, 0 or 2) rhythm around each beat.
         window: How the beats are cut.
     """
 
@@ -54,7 +57,14 @@ class Gallery:
     rr: npt.NDArray[np.float64]
     targets: IntArray
     codes: IntArray
+    recordings: IntArray
+    rhythm: FloatArray
     window: Window
+
+    def take(self, index: Any) -> Gallery:
+        """Return the beats that a mask or array of positions selects."""
+        per_beat = ("signals", "rr", "targets", "codes", "recordings", "rhythm")
+        return replace(self, **{name: getattr(self, name)[index] for name in per_beat})
 
 
 def draw_samples(
@@ -75,7 +85,7 @@ def draw_samples(
         variation: How much to vary them.
 
     Returns:
-        (n, n_samples, 2 n_leads) float32 and (n,) classes.
+        (n, n_samples, n_channels) float32 and (n,) classes.
     """
     first, length = _draw_runs(gallery, n, rng, sizes)
     total = np.concatenate(
@@ -83,7 +93,8 @@ def draw_samples(
     )
     means = ((total[first + length] - total[first]) / length[:, None, None]).astype(np.float32)
     varied = vary(means, gallery.rr[first], gallery.window, rng, variation)
-    return with_derivative(varied, gallery.window.sampling_rate), gallery.targets[first]
+    inputs = network_input(varied, gallery.rhythm[first], gallery.window.sampling_rate)
+    return inputs, gallery.targets[first]
 
 
 def vary(
@@ -108,7 +119,7 @@ def vary(
 
     part = np.digitize(times, QRS_S)
     gains = 1 + np.take(draw(variation.gain, 3), part, axis=1)[..., None]
-    level = varied[:, :, :].mean(axis=1, keepdims=True)
+    level = varied.mean(axis=1, keepdims=True)
     varied = level + (varied - level) * gains
     size = np.std(varied, axis=(1, 2), keepdims=True)
     phase = np.linspace(0, np.pi, n_samples)[None, :, None]

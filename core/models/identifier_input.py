@@ -67,6 +67,23 @@ def recording_rr(beats: BeatSet, codes: IntArray) -> npt.NDArray[np.float64]:
     return result
 
 
+def rhythm_of(beats: BeatSet, codes: IntArray) -> FloatArray:
+    """Return (n, 1, 2) how early each beat comes and how late the next one, as channels of a beat.
+
+    They are the logarithms of RR before and after over the recording's median; 0 if unknown.
+    """
+    usual = recording_rr(beats, codes)[:, None]
+    around = np.stack([beats.rr_before, beats.rr_after], axis=1)
+    known = np.isfinite(around) & (around > 0) & np.isfinite(usual)
+    share = np.divide(around, usual, out=np.ones(around.shape), where=known)
+    return np.log(share).astype(np.float32)[:, None, :]
+
+
+def no_rhythm(n: int) -> FloatArray:
+    """Return (n, 1, 0): beats whose rhythm is not looked at."""
+    return np.zeros((n, 1, 0), np.float32)
+
+
 def read_at(signals: FloatArray, positions: npt.NDArray[np.float64]) -> FloatArray:
     """Return beats read at other positions, linearly interpolated, the ends held.
 
@@ -136,13 +153,17 @@ def normalise(signals: FloatArray) -> FloatArray:
     return (centred / np.maximum(scale, 1e-6)).astype(np.float32)
 
 
-def with_derivative(signals: FloatArray, sampling_rate: float) -> FloatArray:
-    """Return normalised beats (n, n_samples, 2 n_leads): each lead, then its derivative.
+def network_input(signals: FloatArray, rhythm: FloatArray, sampling_rate: float) -> FloatArray:
+    """Return (n, n_samples, n_channels): normalised leads, their derivatives, rhythm held constant.
 
     The derivative is scaled to be of the size of the beat itself at any sampling rate.
+
+    Args:
+        signals: (n, n_samples, n_leads).
+        rhythm: (n, 1, n_more) what `rhythm_of` or `no_rhythm` returns.
+        sampling_rate: In Hz.
     """
     shape = normalise(signals)
-    if shape.shape[1] < 2:
-        return np.concatenate([shape, np.zeros_like(shape)], axis=2)
     slope = np.gradient(shape, axis=1).astype(np.float32) * (sampling_rate * DERIVATIVE_SCALE_S)
-    return np.concatenate([shape, slope], axis=2)
+    held = np.broadcast_to(rhythm, (len(shape), shape.shape[1], rhythm.shape[2]))
+    return np.concatenate([shape, slope, held], axis=2)

@@ -47,7 +47,7 @@ class NetworkSettings:
     patience: int = 4
     """Epochs without a better held-out loss after which training stops."""
     first_stop: float = 0.5
-    """Share of the epochs before which training is not stopped."""
+    """Share of the epochs before which training is not stopped, nor an epoch chosen."""
 
 
 def build_network(
@@ -136,7 +136,7 @@ def train_network(
         if held_out is not None:
             row |= _held_out_figures(network, *held_out)
         history.append(row)
-        if _best_epoch(history) == done:
+        if _best_epoch(history, settings) == done:
             _copy(network.variables, best)
         done += 1
         save_state(checkpoint, everything, step=done, history=history, identity=identity)
@@ -145,15 +145,16 @@ def train_network(
     return history
 
 
-def _best_epoch(history: list[dict[str, float]]) -> int:
-    """Return the epoch of least held-out loss; the last one where nothing is held out."""
+def _best_epoch(history: list[dict[str, float]], settings: NetworkSettings) -> int:
+    """Return the epoch of least held-out loss once stopping is allowed; else the last epoch."""
+    last = len(history) - 1
+    first = int(settings.first_stop * settings.epochs)
     losses = [row.get("held_out_loss", -i) for i, row in enumerate(history)]
-    return int(np.argmin(losses)) if losses else -1
+    return first + int(np.argmin(losses[first:])) if last >= first else last
 
 
 def _finished(history: list[dict[str, float]], settings: NetworkSettings) -> bool:
-    stale = len(history) - 1 - _best_epoch(history)
-    return len(history) >= settings.first_stop * settings.epochs and stale >= settings.patience
+    return len(history) - 1 - _best_epoch(history, settings) >= settings.patience
 
 
 def _copy(values: list[Any], variables: list[Any]) -> None:
@@ -215,12 +216,15 @@ def _run_epoch(step: Any, inputs: FloatArray, classes: IntArray, batch: int) -> 
 def _held_out_figures(
     network: keras.Model, inputs: FloatArray, classes: IntArray
 ) -> dict[str, float]:
+    """Return loss and accuracy with every class counted alike, as in the samples."""
     parts = [
         np.asarray(network(inputs[i : i + 1024], training=False)[0])
         for i in range(0, len(inputs), 1024)
     ]
     posterior = np.concatenate(parts)
+    weights = 1 / np.bincount(classes)[classes]
+    weights /= weights.sum()
     return {
-        "held_out_loss": float(-np.mean(posterior[np.arange(len(classes)), classes])),
-        "held_out_accuracy": float(np.mean(posterior.argmax(axis=1) == classes)),
+        "held_out_loss": float(-weights @ posterior[np.arange(len(classes)), classes]),
+        "held_out_accuracy": float(weights @ (posterior.argmax(axis=1) == classes)),
     }

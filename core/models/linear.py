@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from core.errors import UserError
 from core.recording import FloatArray, IntArray
 
 LDA_COMPONENTS = 60
@@ -92,10 +94,19 @@ class LinearDiscriminant:
 
     @classmethod
     def load(cls, file: Path) -> LinearDiscriminant:
-        """Read what `save` wrote; nothing outside scikit-learn and numpy is trusted."""
+        """Read what `save` wrote; nothing outside scikit-learn and numpy is trusted.
+
+        Raises:
+            UserError: The file is missing or damaged.
+        """
         import skops.io
 
-        return cls(skops.io.load(file, trusted=[]))
+        try:
+            return cls(skops.io.load(file, trusted=[]))
+        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            raise UserError(
+                file, f"cannot be read ({type(error).__name__})", "Train the model again"
+            ) from None
 
 
 def log_softmax(logits: Any) -> FloatArray:

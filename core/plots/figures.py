@@ -24,17 +24,28 @@ MOST_NAMED_GROUPS = 14
 """Groups that a legend can name before it fills the figure."""
 
 
-def loss_curves(history: Sequence[Mapping[str, float]], *, x_title: str = "Epoch") -> go.Figure:
-    """Draw each metric of a training over its epochs.
+def loss_curves(
+    history: Sequence[Mapping[str, float]],
+    *,
+    steps: Sequence[int] | None = None,
+    x_title: str = "Epoch",
+) -> go.Figure:
+    """Draw each metric of a training over its epochs or steps.
 
     Args:
         history: One entry an epoch: metric -> value; an entry without a metric is a gap.
+        steps: Where each entry stands along the axis; 1, 2, ... by default.
         x_title: What is counted along the axis.
     """
     figure = go.Figure()
+    places = steps if steps is not None else range(1, len(history) + 1)
     names = list(dict.fromkeys(name for entry in history for name in entry))
     for i, name in enumerate(names):
-        points = [(k + 1, entry[name]) for k, entry in enumerate(history) if name in entry]
+        points = [
+            (step, entry[name])
+            for step, entry in zip(places, history, strict=True)
+            if entry.get(name) is not None
+        ]
         figure.add_scatter(
             x=[p[0] for p in points],
             y=[p[1] for p in points],
@@ -43,13 +54,18 @@ def loss_curves(history: Sequence[Mapping[str, float]], *, x_title: str = "Epoch
             line={"color": GROUPS[i % len(GROUPS)], "width": 2},
             hovertemplate="%{x}: %{y:.4g}",
         )
-    return finish(figure, x_title=x_title, y_title="Value", height=280)
+    finish(figure, x_title=x_title, y_title="Value (no unit)", height=280)
+    if len(history) < 6:
+        figure.update_xaxes(tickvals=list(places))
+    return figure
 
 
 def score_bars(
     scores: Mapping[str, float], *, threshold: float | None = None, shown: int = 8
 ) -> go.Figure:
     """Draw the best scores, the highest on top and in colour, with the line to pass.
+
+    Bars begin at zero, or left of the lowest score where some are below zero.
 
     Args:
         scores: Name -> score; a higher one is more alike.
@@ -58,19 +74,25 @@ def score_bars(
     """
     best = sorted(scores.items(), key=lambda item: -item[1])[:shown][::-1]
     figure = go.Figure()
+    marks = [*scores.values(), *([] if threshold is None else [threshold])]
+    left = min(marks) - 0.05 * (max(marks) - min(marks) or 1.0) if min(marks) < 0 else 0.0
     figure.add_bar(
-        x=[score for _, score in best],
+        base=left,
+        x=[score - left for _, score in best],
+        customdata=[score for _, score in best],
         y=[f"{name} " for name, _ in best],
         orientation="h",
         marker_color=[NEUTRAL] * (len(best) - 1) + [COLOURS[SMOOTHED]],
         text=[f"{score:.3g}" for _, score in best],
         textposition="auto",
-        hovertemplate="%{y}: %{x:.4g}<extra></extra>",
+        insidetextanchor="start",
+        hovertemplate="%{y}: %{customdata:.4g}<extra></extra>",
     )
     if threshold is not None:
         figure.add_vline(
             x=threshold,
             line={"color": COLOURS[GENERATED], "dash": "dash"},
+            layer="below",
             annotation_text="accepted from here",
             annotation_position="top",
         )

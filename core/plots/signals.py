@@ -48,14 +48,28 @@ class Panel:
     beats: FloatArray
 
 
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """What turns a beat's samples into seconds, and names its values.
+
+    Attributes:
+        sampling_rate: In Hz.
+        before_s: Seconds from the first sample to the R peak.
+        unit: ``"mV"``, or what is known of another unit.
+    """
+
+    sampling_rate: float
+    before_s: float
+    unit: str
+
+    def times(self, n_samples: int) -> npt.NDArray[np.float64]:
+        """Return the seconds of a beat's samples from its R peak."""
+        return np.arange(n_samples) / self.sampling_rate - self.before_s
+
+
 def value_title(unit: str) -> str:
     """Return the title of a voltage axis: ``mV``, or what is known of another unit."""
     return "Amplitude (mV)" if unit == "mV" else f"Amplitude ({unit})"
-
-
-def beat_times(n_samples: int, *, sampling_rate: float, before_s: float) -> npt.NDArray[np.float64]:
-    """Return the seconds of a beat's samples from its R peak."""
-    return np.arange(n_samples) / sampling_rate - before_s
 
 
 def recording_trace(
@@ -108,31 +122,27 @@ def recording_trace(
     return finish(figure, x_title=TIME_TITLE, y_title=value_title(unit), height=380)
 
 
-def beats_overlay(panel: Panel, *, sampling_rate: float, before_s: float, unit: str) -> go.Figure:
+def beats_overlay(panel: Panel, scale: Scale) -> go.Figure:
     """Draw beats over one another, with their mean."""
     figure = go.Figure()
-    time = beat_times(panel.beats.shape[1], sampling_rate=sampling_rate, before_s=before_s)
+    time = scale.times(panel.beats.shape[1])
     _add_beats(figure, panel, time)
     if panel.kind == GENERATED:
         mark_synthetic(figure)
-    return finish(figure, x_title=BEAT_TIME_TITLE, y_title=value_title(unit))
+    return finish(figure, x_title=BEAT_TIME_TITLE, y_title=value_title(scale.unit))
 
 
 def beats_side_by_side(
     panels: Sequence[Panel],
+    scale: Scale,
     *,
-    sampling_rate: float,
-    before_s: float,
-    unit: str,
     stacked: bool = False,
 ) -> go.Figure:
     """Draw several kinds of beats in panels of one scale, each with its mean.
 
     Args:
         panels: What to draw, from left to right.
-        sampling_rate: In Hz.
-        before_s: Seconds from the first sample to the R peak.
-        unit: Of the beats.
+        scale: Of the beats.
         stacked: One above the other instead, for a narrow page.
     """
     n = len(panels)
@@ -143,39 +153,34 @@ def beats_side_by_side(
         shared_xaxes="all",
         shared_yaxes="all",
         subplot_titles=[p.name for p in panels],
+        x_title=BEAT_TIME_TITLE,
         horizontal_spacing=0.03,
         vertical_spacing=0.09,
     )
     low, high = _limits([p.beats for p in panels])
     for i, panel in enumerate(panels):
         row, col = (i + 1, 1) if stacked else (1, i + 1)
-        time = beat_times(panel.beats.shape[1], sampling_rate=sampling_rate, before_s=before_s)
+        time = scale.times(panel.beats.shape[1])
         _add_beats(figure, panel, time, row=row, col=col)
         if panel.kind == GENERATED:
             mark_synthetic(figure, row=row, col=col)
     height = 260 * n if stacked else 380
     finish(figure, x_title="", y_title="", height=height)
-    figure.update_layout(showlegend=False, margin={"t": 32})
+    figure.update_layout(showlegend=False, margin={"t": 32, "b": 56})
     figure.update_yaxes(range=[low, high])
-    for i in range(n):
-        row, col = (i + 1, 1) if stacked else (1, i + 1)
-        if row == rows:
-            figure.update_xaxes(title_text=BEAT_TIME_TITLE, row=row, col=col)
-        if col == 1:
-            figure.update_yaxes(title_text=value_title(unit), row=row, col=col)
+    for row in range(1, rows + 1):
+        figure.update_yaxes(title_text=value_title(scale.unit), row=row, col=1)
     return figure
 
 
-def mean_and_spread(
-    panels: Sequence[Panel], *, sampling_rate: float, before_s: float, unit: str
-) -> go.Figure:
+def mean_and_spread(panels: Sequence[Panel], scale: Scale) -> go.Figure:
     """Draw the mean of each kind of beats with a band of one standard deviation, on one scale."""
     figure = go.Figure()
     synthetic = False
     for panel in panels:
         if not len(panel.beats):
             continue
-        time = beat_times(panel.beats.shape[1], sampling_rate=sampling_rate, before_s=before_s)
+        time = scale.times(panel.beats.shape[1])
         mean, spread = panel.beats.mean(axis=0), panel.beats.std(axis=0)
         colour = COLOURS[panel.kind]
         figure.add_scatter(
@@ -202,17 +207,16 @@ def mean_and_spread(
         synthetic |= panel.kind == GENERATED
     if synthetic:
         mark_synthetic(figure)
-    return finish(figure, x_title=BEAT_TIME_TITLE, y_title=value_title(unit))
+    return finish(figure, x_title=BEAT_TIME_TITLE, y_title=value_title(scale.unit))
 
 
-def beats_over_mean(
-    probe: Panel, gallery: Panel, *, sampling_rate: float, before_s: float, unit: str
-) -> go.Figure:
+def beats_over_mean(probe: Panel, gallery: Panel, scale: Scale) -> go.Figure:
     """Draw beats of a probe over the mean beat and spread of a subject in the gallery."""
-    figure = mean_and_spread([gallery], sampling_rate=sampling_rate, before_s=before_s, unit=unit)
-    time = beat_times(probe.beats.shape[1], sampling_rate=sampling_rate, before_s=before_s)
-    _add_beats(figure, probe, time, mean=False, name=probe.name)
-    return figure
+    figure = go.Figure()
+    _add_beats(figure, probe, scale.times(probe.beats.shape[1]), mean=False, name=probe.name)
+    reference = mean_and_spread([gallery], scale)
+    figure.add_traces(reference.data)
+    return figure.update_layout(reference.layout)
 
 
 def _add_beats(

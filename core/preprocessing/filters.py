@@ -5,14 +5,16 @@ All filters run forwards and backwards (zero phase) and are given in Hz or in mi
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from scipy.fft import dct, idct, rfft
 from scipy.ndimage import uniform_filter1d
-from scipy.signal import butter, firwin, iirnotch, resample_poly, sosfiltfilt, tf2sos
+from scipy.signal import butter, firwin, iirnotch, resample_poly, sosfreqz, tf2sos
 
 from core.errors import UserError
 from core.recording import FloatArray
@@ -27,6 +29,8 @@ NOTCH_QUALITY = 25.0
 MAINS_HZ: tuple[Literal[50, 60], ...] = (50, 60)
 MAINS_RATIO = 8.0
 """The mains stand out if their power is this many times the median power around them."""
+MAINS_LEAST = 0.005
+"""The mains matter if their amplitude is this share of the signal's standard deviation."""
 MAINS_SECONDS = 60.0
 """How much of a recording is searched for the mains, from its middle."""
 CHUNK_SECONDS = 1800.0
@@ -91,29 +95,37 @@ def power_line_frequency(signal: FloatArray, sampling_rate: float) -> Literal[50
     """Return 50 or 60 if that frequency stands out in a signal (n_samples, n_leads), else None.
 
     Compares the power within 0.5 Hz of the mains with the median power from 1.5 to 6 Hz away, in
-    the lead where it stands out most.
+    the lead where it stands out most; a hum too small to matter does not count.
     """
     length = min(signal.shape[0], int(MAINS_SECONDS * sampling_rate))
     if length < sampling_rate:
         return None
     start = (signal.shape[0] - length) // 2
     part = signal[start : start + length]
-    taper = np.hanning(length).astype(np.float32)[:, None]
-    power = np.abs(np.fft.rfft((part - part.mean(axis=0)) * taper, axis=0)) ** 2
-    frequency = np.fft.rfftfreq(length, 1 / sampling_rate)
+    spectrum = rfft((part - part.mean(axis=0)) * _taper(length), axis=0)
+    power = spectrum.real**2 + spectrum.imag**2
+    # The power of a sine under this taper is the square of its amplitude times a quarter length.
+    least = (MAINS_LEAST * part.std(axis=0) * length / 4) ** 2
+    bins_per_hz = length / sampling_rate
     best: tuple[float, Literal[50, 60] | None] = (MAINS_RATIO, None)
     for mains in MAINS_HZ:
-        if mains + 1 > frequency[-1]:
+        if mains + 1 > sampling_rate / 2:
             continue
-        away = np.abs(frequency - mains)
-        peak = power[away <= 0.5].max(axis=0)
-        around = np.median(power[(away >= 1.5) & (away <= 6.0)], axis=0)
+        at = [round((mains + away) * bins_per_hz) for away in (-6.0, -1.5, -0.5, 0.5, 1.5, 6.0)]
+        near = power[at[2] : at[3] + 1]
+        around = np.median(np.concatenate([power[at[0] : at[1]], power[at[4] : at[5]]]), axis=0)
+        peak = np.where(near.max(axis=0) >= least, near.max(axis=0), 0)
         ratio = float(np.max(np.divide(peak, around, out=np.zeros_like(peak), where=around > 0)))
         # The largest of k bins of noise is about ln k / ln 2 times their median.
-        ratio /= max(1.0, float(np.log2(np.count_nonzero(away <= 0.5))))
+        ratio /= max(1.0, math.log2(len(near)))
         if ratio > best[0]:
             best = (ratio, mains)
     return best[1]
+
+
+@lru_cache(maxsize=4)
+def _taper(length: int) -> FloatArray:
+    return np.hanning(length).astype(np.float32)[:, None]
 
 
 def clean(
@@ -126,32 +138,37 @@ def clean(
 ) -> FloatArray:
     """Return a signal (n_samples, n_leads) without baseline, noise and, if asked, mains.
 
-    Butterworth band-pass of second order, run both ways; the ends are mirrored for one period of
-    the high-pass. The signal must be free of NaN: see `bridge`.
+    Butterworth band-pass of second order, run forwards and backwards, as `sosfiltfilt` does it:
+    here as a product in the domain of the cosine transform, which mirrors the signal at its ends,
+    without end, and so has no transients of its own. The signal must be free of NaN: see `bridge`.
 
     Raises:
         UserError: The low-pass lies above what the sampling rate can hold.
     """
-    sos = _sections(sampling_rate, highpass_hz, lowpass_hz, notch_hz)
     n_samples = signal.shape[0]
     chunk = int(CHUNK_SECONDS * sampling_rate)
     overlap = int(SETTLING_PERIODS / highpass_hz * sampling_rate)
-    padding = int(sampling_rate / highpass_hz)
     result = np.empty(signal.shape, dtype=np.float32)
     for start in range(0, n_samples, chunk):
         stop = min(start + chunk, n_samples)
         first, last = max(0, start - overlap), min(n_samples, stop + overlap)
-        part = signal[first:last].astype(np.float64)
-        padlen = min(padding, len(part) - 1)
-        filtered = sosfiltfilt(sos, part, axis=0, padtype="even", padlen=padlen)
+        gain = _gain(last - first, sampling_rate, highpass_hz, lowpass_hz, notch_hz)
+        spectrum = dct(signal[first:last].astype(np.float64), axis=0, overwrite_x=True)
+        spectrum *= gain[:, None]
+        filtered = idct(spectrum, axis=0, overwrite_x=True)
         result[start:stop] = filtered[start - first : stop - first]
     return result
 
 
-@lru_cache(maxsize=32)
-def _sections(
-    sampling_rate: float, highpass_hz: float, lowpass_hz: float, notch_hz: int | None
-) -> npt.NDArray[Any]:
+@lru_cache(maxsize=4)
+def _gain(
+    n_samples: int,
+    sampling_rate: float,
+    highpass_hz: float,
+    lowpass_hz: float,
+    notch_hz: int | None,
+) -> npt.NDArray[np.float64]:
+    """Return the gain of both directions together at each frequency of the cosine transform."""
     highest = 0.45 * sampling_rate
     if lowpass_hz > highest:
         raise UserError(
@@ -159,12 +176,12 @@ def _sections(
             f"{lowpass_hz:g} Hz is more than {sampling_rate:g} samples per second can hold",
             f"Give at most {highest:g}, or raise --sampling-rate",
         )
-    sos = butter(
-        FILTER_ORDER, (highpass_hz, lowpass_hz), "bandpass", fs=sampling_rate, output="sos"
-    )
+    band = (highpass_hz, lowpass_hz)
+    sos = butter(FILTER_ORDER, band, "bandpass", fs=sampling_rate, output="sos")
     if notch_hz is not None and notch_hz < sampling_rate / 2:
         sos = np.vstack([sos, tf2sos(*iirnotch(notch_hz, NOTCH_QUALITY, fs=sampling_rate))])
-    return sos
+    frequencies = np.arange(n_samples) * sampling_rate / (2 * n_samples)
+    return np.asarray(np.abs(sosfreqz(sos, frequencies, fs=sampling_rate)[1]) ** 2)
 
 
 def moving_average(signal: FloatArray, sampling_rate: float, window_ms: float) -> FloatArray:

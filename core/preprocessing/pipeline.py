@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -79,7 +80,7 @@ class Preprocessed:
     notch_hz: int | None
     remarks: tuple[str, ...]
 
-    @property
+    @cached_property
     def features(self) -> pd.DataFrame:
         """The features of each beat alone: a row a beat."""
         return pd.DataFrame(self.feature_values, columns=list(self.feature_names))

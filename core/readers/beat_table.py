@@ -16,6 +16,8 @@ from core.recording import FloatArray, StrArray
 
 MIN_BEAT_SAMPLES = 50
 """A table with fewer columns holds leads, one a column."""
+MAX_BEAT_SAMPLES = 2000
+"""Two seconds at 1000 Hz; a table with more columns holds a lead a row."""
 PUBLIC_TABLE_RATES = {187: 125.0}
 """Samples a beat -> rate, in Hz, of the public heartbeat tables (Kachuee et al. 2018)."""
 
@@ -36,7 +38,8 @@ def looks_like_beats(path: Path) -> bool:
         return True
     body = [row for row in rows if all(_is_number(cell) for cell in row[:-1])]
     widths = {len(row) for row in body}
-    return len(widths) == 1 and widths.pop() > MIN_BEAT_SAMPLES and all(map(_ends_in_label, body))
+    is_beat = len(widths) == 1 and MIN_BEAT_SAMPLES < widths.pop() <= MAX_BEAT_SAMPLES + 1
+    return is_beat and all(map(_ends_in_label, body))
 
 
 def read_beat_table(
@@ -58,7 +61,12 @@ def read_beat_table(
     path = Path(path)
     if not path.is_file():
         raise UserError(path, "there is no such file", "Check the name")
-    rows = _first_rows(path) if path.suffix.lower() != ".npz" else []
+    try:
+        rows = _first_rows(path) if path.suffix.lower() != ".npz" else []
+    except OSError as error:
+        raise UserError(
+            path, f"cannot be read ({error.strerror})", "Ask for permission to read it"
+        ) from None
     if path.suffix.lower() == ".npz" or (rows and "mv_0" in rows[0]):
         beats = read_beats(path)
         labels = np.where(beats.label == "", beats.subject, beats.label).astype(np.str_)
@@ -92,7 +100,7 @@ def _labels(column: pd.Series) -> StrArray:
 
 def _npz_holds_beats(path: Path) -> bool:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             return "signals" in file.files and file["signals"].ndim == 3
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return False
@@ -105,7 +113,11 @@ def _first_rows(path: Path) -> list[list[str]]:
     lines = [line for line in text.splitlines()[:_PEEKED_LINES] if line.strip()]
     if not lines or "\x00" in text:
         return []
-    return [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=_most(lines[0]))]
+    try:
+        rows = list(csv.reader(lines, delimiter=_most(lines[0])))
+    except csv.Error:
+        return []
+    return [[cell.strip() for cell in row] for row in rows]
 
 
 def _delimiter(path: Path) -> str:

@@ -155,6 +155,12 @@ def build_recording(
     n_samples, n_leads = signal.shape
     if not n_leads or not n_samples:
         raise UserError(path, "holds no signal", "Export it again from the device")
+    if not n_leads == len(leads) == len(units):
+        raise UserError(
+            path,
+            f"describes {len(leads)} leads but holds {n_leads}",
+            "Export it again from the device",
+        )
     if n_leads > MAX_LEADS:
         raise UserError(
             path, f"has {n_leads} columns, too many for leads", "Store a lead a column, time down"

@@ -19,9 +19,11 @@ def read_numpy(path: Path, *, source_rate: float | None = None) -> Recording:
     Raises:
         UserError: The file holds no signal or does not tell its rate.
     """
-    loaded = np.load(path, allow_pickle=False)
-    if isinstance(loaded, np.ndarray):
-        return recording_of_arrays(path, {"signal": loaded}, source_rate=source_rate)
-    with loaded:
-        arrays = {name: loaded[name] for name in loaded.files}
+    # Given a path, np.load leaves a damaged file open.
+    with path.open("rb") as file:
+        loaded = np.load(file, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            arrays = {"signal": loaded}
+        else:
+            arrays = {name: loaded[name] for name in loaded.files}
     return recording_of_arrays(path, arrays, source_rate=source_rate)

@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 
 from core.errors import UserError
+from core.readers.beat_table import looks_like_beats
 from core.readers.common import check_source_rate
 from core.readers.detect import format_of, name_formats
 from core.recording import Recording
@@ -40,7 +41,7 @@ def read_recording(path: str | Path, *, source_rate: float | None = None) -> Rec
 
     Raises:
         UserError: The file is missing, unreadable, damaged, of no supported format, too short,
-            without a number, or does not tell its rate while ``source_rate`` is None.
+            without a number, a table of beats, or does not tell its rate (nor ``source_rate``).
     """
     path = Path(path)
     check_source_rate(source_rate)
@@ -50,6 +51,10 @@ def read_recording(path: str | Path, *, source_rate: float | None = None) -> Rec
         if path.exists() and not path.stat().st_size:
             raise UserError(path, "is empty", "Export or fetch it again")
         name = format_of(path)
+        if name in ("text", "numpy") and looks_like_beats(path):
+            raise UserError(
+                path, "is a table of beats, not a recording", "Give it where beats are asked for"
+            )
     except OSError as error:
         raise _unreadable(path, error) from None
     if name is None:

@@ -140,9 +140,8 @@ def _explicit_file(path: Path) -> Source:
         siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         fix = did_you_mean(path.name, siblings) if siblings else "Check the name"
         raise UserError(path, "there is no such file", fix)
-    header = path.with_suffix(".hea")
-    if path.suffix.lower() in (".dat", ".mat") and header.is_file():
-        path = header
+    if _belongs_to_header(path):
+        path = path.with_suffix(".hea")
     kind, reason = kind_of(path)
     if kind is None:
         raise UserError(path, f"is no ECG file that can be read ({reason})", name_formats())
@@ -164,9 +163,9 @@ def _survey_folder(folder: Path) -> Survey:
     for path in files:
         if path in manifests:
             skipped.append(Skipped(path, "names the subjects"))
-        elif _identity(path) in owned:
+        elif _identity(path) in owned or _belongs_to_header(path):
             continue
-        elif path.suffix.lower().lstrip(".") in ANNOTATORS and _has_header(path):
+        elif path.suffix.lower().lstrip(".") in ANNOTATORS and path.with_suffix(".hea").is_file():
             skipped.append(Skipped(path, "marks that belong to a recording"))
         else:
             kind, reason = kind_of(path)
@@ -198,8 +197,9 @@ def _walk(folder: Path) -> Iterable[Path]:
         yield from (here / name for name in names if not name.startswith("."))
 
 
-def _has_header(path: Path) -> bool:
-    return path.with_suffix(".hea").is_file()
+def _belongs_to_header(path: Path) -> bool:
+    """Tell whether a file is a WFDB signal file beside a header of its name."""
+    return path.suffix.lower() in (".dat", ".mat") and path.with_suffix(".hea").is_file()
 
 
 def _owned_by_headers(files: list[Path]) -> set[str]:
@@ -274,6 +274,8 @@ def _read_manifest(path: Path) -> dict[str, Source]:
 
 def _check_manifest(path: Path, rows: dict[str, Source], files: list[Path]) -> None:
     for row in rows.values():
+        if row.path.is_dir():
+            raise UserError(path, f"names the folder {row.path.name}", "Name each file in it")
         if not row.path.exists() and not Path(f"{row.path}.hea").is_file():
             name = os.path.relpath(row.path, path.parent)
             below = [str(os.path.relpath(file, path.parent)) for file in files if file != path]

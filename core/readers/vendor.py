@@ -17,6 +17,7 @@ _PHILIPS = "sierra_xml"
 _SOURCE_FORMATS = (_PHILIPS, "hl7_aecg", "ge_muse_xml", "scp_ecg")
 _CALIBRATION_MV = 1.0
 _MIN_CALIBRATION_S = 0.1
+"""Half of the pulse of 0.2 s that Philips devices append."""
 
 
 def read_vendor(path: Path, *, source_rate: float | None = None) -> Recording:
@@ -48,11 +49,9 @@ def read_vendor(path: Path, *, source_rate: float | None = None) -> Recording:
     signal = np.column_stack([lead.samples for lead in physical])
     units = [lead.units for lead in physical]
     rate = check_rate(path, float(leads[0].sampling_rate), source_rate)
-    remarks = [
-        "A checksum in the file does not fit its signal."
-        for warning in caught[:1]
-        if any("Checksum" in w.category.__name__ for w in caught)
-    ]
+    remarks = []
+    if any("Checksum" in warning.category.__name__ for warning in caught):
+        remarks.append("A checksum in the file does not fit its signal: it may be damaged.")
     if record.source_format == _PHILIPS and set(units) == {"uV"}:
         end = _calibration_start(signal / 1000, rate)
         if end < len(signal):

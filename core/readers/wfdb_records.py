@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy.typing as npt
 
 from core.errors import UserError
 from core.readers.common import build_recording, check_rate
-from core.recording import Annotations, Recording
+from core.recording import SIMULATED, Annotations, Recording
 
 ANNOTATORS = ("atr", "qrs", "ecg", "ari", "man", "pu", "xqrs", "wqrs", "gqrs", "sqrs", "q1c", "ann")
 """Endings of files of marks; the first of them that is there is read."""
@@ -27,7 +28,7 @@ _MIN_ERASED_SAMPLES = 256
 _COMMENT = re.compile(r"^\s*#\s*([^:#]{1,40}?)\s*:\s*(.*?)\s*$", re.MULTILINE)
 _DATE_KEYS = ("ecg date", "recording date", "date")
 _SUBJECT_KEYS = ("subject", "subject id", "subject_id", "patient id", "patient_id")
-_LABEL_KEYS = ("dx", "diagnosis", "label")
+_LABEL_KEYS = ("dx", "diagnosis", "label", "reason for admission")
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,8 @@ def _read(path: Path, header: Header, rate: float, source_rate: float | None) ->
         remarks.append("Leads without a gain in the header keep their ADC values.")
     if header.framed:
         remarks.append(f"Leads sampled faster than the header's rate are averaged to {rate:g} Hz.")
+    if any(key.startswith("simulated") for key in header.comments):
+        remarks.append(SIMULATED)
     annotations, fault = _annotations(path, rate, len(signal))
     return build_recording(
         path,
@@ -202,24 +205,52 @@ def _not_none(path: Path, signal: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
 
 def _annotations(path: Path, rate: float, n_samples: int) -> tuple[Annotations | None, list[str]]:
     """Return the marks beside a header, if any, and a remark if they cannot be read."""
-    import wfdb
-
     present = [name for name in ANNOTATORS if path.with_suffix(f".{name}").is_file()]
     if not present:
         return None, []
     try:
-        marks: Any = wfdb.rdann(str(path.with_suffix("")), present[0])
-        own_rate = float(marks.fs or rate)
-        samples: npt.NDArray[np.int64] = np.asarray(marks.sample, dtype=np.int64)
-        if own_rate != rate:
-            samples = np.round(samples * (rate / own_rate)).astype(np.int64)
-        symbols = np.asarray(marks.symbol, dtype=np.str_)
-        notes = np.asarray([(n or "").rstrip("\x00") for n in marks.aux_note], dtype=np.str_)
+        samples, symbols, notes = _marks(str(path.with_suffix("")), present[0], rate)
     except Exception:
         return None, [f"The marks in {path.stem}.{present[0]} cannot be read and are left out."]
     inside = (samples >= 0) & (samples < n_samples)
     order = np.argsort(samples[inside], kind="stable")
     return Annotations(samples[inside][order], symbols[inside][order], notes[inside][order]), []
+
+
+def _marks(
+    name: str, annotator: str, rate: float
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.str_], npt.NDArray[np.str_]]:
+    """Return sample numbers at `rate`, codes and texts of an annotation file's marks.
+
+    These are the steps of `wfdb.rdann` without its tables of labels and its second reading of
+    the header, which take most of its time; it is called where a file defines codes of its own.
+    """
+    import wfdb
+    from wfdb.io import annotation as wfdb_annotation
+
+    columns = wfdb_annotation.proc_ann_bytes(
+        wfdb_annotation.load_byte_pairs(name, annotator, None), None
+    )
+    definitions, empty = wfdb_annotation.get_special_inds(columns[0], columns[1], columns[5])
+    own_rate, custom = wfdb_annotation.interpret_defintion_annotations(definitions, columns[5])
+    if custom:
+        marks = wfdb.rdann(name, annotator)
+        samples, symbols, texts = marks.sample, marks.symbol, marks.aux_note
+    else:
+        samples, codes, *_, texts = wfdb_annotation.rm_empty_indices(empty, *columns)
+        symbols = [_symbol_of_code()[int(code)] for code in codes]
+    numbers = np.asarray(samples, dtype=np.int64)
+    if own_rate and own_rate != rate:
+        numbers = np.round(numbers * (rate / own_rate)).astype(np.int64)
+    notes = [(text or "").rstrip("\x00") for text in texts]
+    return numbers, np.asarray(symbols, dtype=np.str_), np.asarray(notes, dtype=np.str_)
+
+
+@cache
+def _symbol_of_code() -> dict[int, str]:
+    from wfdb.io.annotation import ann_label_table
+
+    return dict(zip(ann_label_table["label_store"], ann_label_table["symbol"], strict=True))
 
 
 def _no_gain(field: str) -> bool:

@@ -13,7 +13,7 @@ import streamlit as st
 
 from core.beat_set import BeatSet, read_beats, write_beats
 from core.errors import UserError
-from core.plots.signals import Panel
+from core.plots.signals import Panel, Scale
 from core.plots.style import REAL, SMOOTHED
 from core.recording import FloatArray
 from core.study import STUDY_FILE, Study
@@ -58,6 +58,15 @@ def unit_of_beats(study: Study) -> str:
     return unit_of_signals(study)
 
 
+def beat_scale(study: Study) -> Scale:
+    """Return the scale of the study's smoothed and generated beats."""
+    return Scale(
+        sampling_rate=study.sampling_rate,
+        before_s=study.info.before_s,
+        unit=unit_of_beats(study),
+    )
+
+
 def kept_beats(study: Study) -> pd.DataFrame:
     """Return the table of beats that were not rejected."""
     table = study.beat_table
@@ -68,7 +77,8 @@ def counts_by(study: Study, column: str) -> dict[str, dict[str, int]]:
     """Return beats a subject or label, and of these how many are in which part."""
     kept = kept_beats(study)
     counts: dict[str, dict[str, int]] = {}
-    for (name, part), n in kept.groupby([column, "partition"], sort=False).size().items():
+    sizes = kept.groupby([column, "partition"], sort=False).size().reset_index(name="beats")
+    for name, part, n in sizes.itertuples(index=False):
         counts.setdefault(str(name) or "none", {})[str(part)] = int(n)
     return counts
 
@@ -96,11 +106,6 @@ def real_panels(study: Study, subject: str, lead: int) -> tuple[list[Panel], str
     return [Panel("Real", REAL, own.signals[:, :, lead]), *panels], ""
 
 
-def same_scale(panels: list[Panel]) -> bool:
-    """Return whether panels hold beats of one length."""
-    return len({p.beats.shape[1] for p in panels}) == 1
-
-
 def lead_picker(study: Study, key: str) -> int:
     """Let the user choose a lead where there are several; return its number."""
     leads = study.info.leads
@@ -110,17 +115,18 @@ def lead_picker(study: Study, key: str) -> int:
     return leads.index(name) if name in leads else 0
 
 
-def file_name(*words: object, ending: str) -> str:
-    """Return a name for a file that tells what it holds; other words give another name."""
+def file_name(*words: object, ending: str, version: str = "") -> str:
+    """Return a name that tells what a file holds; other words or versions give another one."""
     text = "-".join(str(word) for word in words)
     plain = re.sub(r"[^\w.-]+", "_", text)[:60]
-    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    digest = hashlib.sha256(f"{text} {version}".encode()).hexdigest()[:8]
     return f"{plain}-{digest}{ending}"
 
 
 def write_part(study: Study, beats: BeatSet, *words: object) -> Path:
     """Write beats into the study's exports, once; return the file."""
-    path = study.folder / "exports" / file_name(*words, study.info.fingerprint, ending=".npz")
+    name = file_name(*words, ending=".npz", version=study.info.fingerprint)
+    path = study.folder / "exports" / name
     if not path.is_file():
         path.parent.mkdir(exist_ok=True)
         write_beats(beats, path)

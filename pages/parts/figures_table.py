@@ -11,24 +11,32 @@ import streamlit as st
 from core.study import Study
 from pages.parts import job_panel
 
-PROTOCOL = "protocol"
+
+def rows(figures: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[dict[str, Any]]:
+    """Yield a row a figure: a mapping with ``value``, ``n``, ``protocol`` and maybe ``ceiling``."""
+    for name, entry in figures.items():
+        if not isinstance(entry, Mapping):
+            continue
+        here = (*path, str(name))
+        if "value" not in entry:
+            yield from rows(entry, here)
+            continue
+        yield {
+            "Of": ", ".join(path).replace("_", " "),
+            "Figure": str(name).replace("_", " "),
+            "Value": _number(entry["value"]),
+            "Real beats": _number(entry.get("ceiling")),
+            "n": _number(entry.get("n")),
+            "Protocol": str(entry.get("protocol", "")),
+        }
 
 
-def rows(
-    figures: Mapping[str, Any], protocol: str = "", path: str = ""
-) -> Iterator[dict[str, str]]:
-    """Yield a row a number in nested figures; each has the nearest protocol above it."""
-    protocol = str(figures.get(PROTOCOL, protocol))
-    for name, value in figures.items():
-        words = f"{path}, {name}" if path else name
-        if isinstance(value, Mapping):
-            yield from rows(value, protocol, words)
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            yield {
-                "Figure": words.replace("_", " "),
-                "Value": f"{value:.4g}",
-                "Protocol": protocol,
-            }
+def _number(value: Any) -> str:
+    if isinstance(value, Mapping):
+        value = value.get("value")
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "" if value is None else str(value)
 
 
 def draw(study: Study, *, only: str) -> None:
@@ -38,10 +46,11 @@ def draw(study: Study, *, only: str) -> None:
         study: An opened study.
         only: Name of the section, such as ``identification``.
     """
-    figures = study.figures()
-    section = (figures or {}).get(only)
-    if isinstance(section, Mapping):
-        table = pd.DataFrame(list(rows(section, str((figures or {}).get(PROTOCOL, "")))))
+    figures = study.figures() or {}
+    section = figures.get(only)
+    if section:
+        table = pd.DataFrame(list(rows(section)))
+        st.caption(f"{figures['protocol']}; seed {figures['seed']}.")
         st.dataframe(table, hide_index=True, alt=f"Figures of {only} with their protocol")
     job = job_panel.newest(study.folder, "evaluate")
     if job is not None and job.status != job_panel.DONE:

@@ -105,15 +105,19 @@ def _show_end(folder: Path, job: JobState, key: str) -> None:
 
 def show_curves(history: list[dict[str, Any]], *, key: str) -> None:
     """Draw the metrics of each stage of a job."""
-    stages: dict[str, list[dict[str, float]]] = {}
+    stages: dict[str, list[dict[str, Any]]] = {}
     for entry in history:
         if entry.get("metrics"):
-            stages.setdefault(str(entry["stage"]), []).append(dict(entry["metrics"]))
-    for stage, metrics in stages.items():
-        st.markdown(f"**{stage}**")
-        st.plotly_chart(
-            loss_curves(metrics), key=f"{key}-{stage}", alt=f"Figures of {stage} by epoch"
-        )
+            stages.setdefault(str(entry["stage"]), []).append(entry)
+    with st.grid(2, min_column_width=320):
+        for stage, entries in stages.items():
+            total = entries[-1]["total"]
+            figure = loss_curves(
+                [entry["metrics"] for entry in entries],
+                steps=[entry["done"] for entry in entries],
+                x_title=f"{stage}: done of {total}",
+            )
+            st.plotly_chart(figure, key=f"{key}-{stage}", alt=f"Curves of {stage}")
 
 
 def outcome(folder: Path, job_id: str | None, *, key: str) -> JobState | None:
@@ -130,7 +134,16 @@ def outcome(folder: Path, job_id: str | None, *, key: str) -> JobState | None:
     return None
 
 
-def first_time(folder: Path, verb: str, begin: Callable[[], str]) -> str | None:
-    """Return the id of the newest job of a verb; begin one if there never was any."""
-    job = newest(folder, verb)
-    return job.id if job is not None else begin()
+def first_time(folder: Path, verb: str, begin: Callable[[], str], **arguments: Any) -> str | None:
+    """Return the id of the newest job of a verb; begin one if there never was any.
+
+    Args:
+        folder: Of the study.
+        verb: Of `core.jobs`.
+        begin: Begins the job and returns its id.
+        **arguments: What one of the jobs must have been told for it to count as the first.
+    """
+    own = [job for job in jobs.list_jobs(folder) if job.verb == verb]
+    if any(arguments.items() <= job.arguments.items() for job in own):
+        return own[0].id
+    return begin()

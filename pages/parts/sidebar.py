@@ -9,7 +9,7 @@ import streamlit as st
 
 from core import jobs, workflow
 from core.errors import UserError
-from core.study import Study
+from core.study import STUDY_FILE, Study
 from pages.parts import job_panel
 from pages.parts.content import open_study
 from pages.parts.workspace import (
@@ -34,6 +34,11 @@ def go_to(folder: Path) -> None:
     st.session_state[NEW_KEY] = False
 
 
+def leave_new() -> None:
+    """Go back from making a new study to the one that is chosen."""
+    st.session_state[NEW_KEY] = False
+
+
 def draw() -> None:
     """Draw the study picker into the sidebar."""
     with st.sidebar:
@@ -51,6 +56,7 @@ def draw() -> None:
                 key=STUDY_KEY,
                 bind="query-params",
                 format_func=lambda name: titles.get(name, name),
+                on_change=leave_new,
             )
         with st.container(horizontal=True):
             if st.button("New", icon=":material/add:", help="Make a study of your recordings"):
@@ -76,15 +82,16 @@ def _title(entry: StudyEntry) -> str:
 
 def _draw_delete(name: str) -> None:
     folder = studies_folder() / name
-    busy = any(job.active for job in jobs.list_jobs(folder))
-    if st.button(
-        "Delete",
-        icon=":material/delete:",
-        disabled=busy,
-        help="A job of this study is running: cancel it first" if busy else "It can be undone",
-    ):
-        workflow.delete_study(folder)
-        st.session_state[DELETED_KEY] = name
+    if not st.button("Delete", icon=":material/delete:", help="It can be undone"):
+        return
+    with job_panel.one_sentence():
+        if any(job.active for job in jobs.list_jobs(folder)):
+            raise UserError(name, "a job of it is running", "Cancel it first, or wait for it")
+        if (folder / STUDY_FILE).is_file():
+            workflow.delete_study(folder)
+            st.session_state[DELETED_KEY] = name
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
         st.rerun()
 
 
@@ -94,10 +101,11 @@ def _draw_undo() -> None:
         return
     st.caption(f"{name} is deleted.")
     if st.button("Undo", icon=":material/undo:"):
-        del st.session_state[DELETED_KEY]
-        workflow.restore_study(studies_folder() / name)
-        go_to(studies_folder() / name)
-        st.rerun()
+        with job_panel.one_sentence():
+            workflow.restore_study(studies_folder() / name)
+            del st.session_state[DELETED_KEY]
+            go_to(studies_folder() / name)
+            st.rerun()
 
 
 def chosen_folder() -> Path | None:
@@ -108,17 +116,21 @@ def chosen_folder() -> Path | None:
     return studies_folder() / str(name)
 
 
+def draw_empty() -> None:
+    """Say that there is no study, and what to do."""
+    st.info("There is no study yet. Upload recordings to make one, or start the demo.")
+    if st.button("Start the demo", icon=":material/play_circle:", key="start-demo"):
+        start_demo()
+        go_to(studies_folder() / DEMO)
+        st.rerun()
+
+
 def chosen_study() -> Study | None:
     """Return the study that was chosen, or show why there is none and what to do about it."""
     folder = chosen_folder()
     if folder is None:
-        st.info("There is no study yet. Make one of your recordings, or start the demo.")
-        with st.container(horizontal=True):
-            st.page_link(RECORDINGS_PAGE, label="Upload recordings", icon=":material/upload:")
-            if st.button("Start the demo", icon=":material/play_circle:", key="start-demo"):
-                start_demo()
-                go_to(studies_folder() / DEMO)
-                st.rerun()
+        draw_empty()
+        st.page_link(RECORDINGS_PAGE, label="Upload recordings", icon=":material/upload:")
         return None
     try:
         study = open_study(folder)
@@ -127,7 +139,7 @@ def chosen_study() -> Study | None:
         return None
     if folder.name == DEMO:
         go_on_with_demo()
-    if study.info.simulated:
+    if study.info.simulated or folder.name == DEMO:
         st.badge("Simulated cohort: nobody was measured", icon=":material/science:", color="orange")
     return study
 

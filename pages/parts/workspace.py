@@ -64,7 +64,9 @@ def _entry(folder: Path) -> StudyEntry:
         info = Study.open(folder).info
     except UserError:
         return StudyEntry(folder, folder.name, prepared=False, simulated=folder.name == DEMO)
-    return StudyEntry(folder, info.name, prepared=True, simulated=info.simulated)
+    return StudyEntry(
+        folder, info.name, prepared=True, simulated=info.simulated or folder.name == DEMO
+    )
 
 
 def folder_name(title: str) -> str:
@@ -83,11 +85,11 @@ def new_study_folder(title: str) -> Path:
     """Return the folder for a new study of this title.
 
     Raises:
-        UserError: A study of this name is there already.
+        UserError: A study of this name is there already, or it is the demo's.
     """
     folder = studies_folder() / folder_name(title)
-    if (folder / STUDY_FILE).exists():
-        raise UserError("Name", f"there is a study {folder.name!r} already", "Choose another name")
+    if folder.name == DEMO or (folder / STUDY_FILE).exists():
+        raise UserError("Name", f"{folder.name!r} is taken", "Choose another name")
     return folder
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import psutil
@@ -93,6 +93,14 @@ def test_idle_cluster_ends_itself_and_the_next_call_starts_another(workspace: Pa
     second = cluster.ensure(workspace)
     assert second.pid not in (first.pid, os.getpid())
     assert cluster.ensure(workspace) == second
+
+
+def test_idle_cluster_of_older_code_is_replaced(workspace: Path) -> None:
+    older = replace(cluster.ensure(workspace), code="older")
+    (file,) = workspace.glob(".cluster/*/address.json")
+    file.write_text(json.dumps(asdict(older)))
+    assert cluster.ensure(workspace).pid != older.pid
+    assert not cluster.is_alive(older)
 
 
 def test_scheduler_elsewhere_that_does_not_answer_is_named(

@@ -46,8 +46,8 @@ def study(tmp_path: Path) -> Path:
     return tmp_path / "study"
 
 
-def submit(study: Path, verb: str, workspace: Path, **arguments: Any) -> str:
-    return jobs.submit(study, verb, arguments, workspace=workspace, functions=FAKE)
+def submit(folder: Path, verb: str, workspace: Path, **arguments: Any) -> str:
+    return jobs.submit(folder, verb, arguments, workspace=workspace, functions=FAKE)
 
 
 def wait_until(study: Path, job_id: str, when: Callable[[JobState], bool]) -> JobState:

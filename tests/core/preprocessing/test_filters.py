@@ -31,6 +31,20 @@ def test_gain_is_that_of_the_butterworth_run_twice_and_phase_is_none(frequency):
     assert quadrature == pytest.approx(0, abs=1e-2)
 
 
+@pytest.mark.parametrize("n_samples", [5000, 5001, 4999])
+@pytest.mark.parametrize("notch_hz", [None, 50])
+def test_it_is_sosfiltfilt_away_from_the_ends(n_samples, notch_hz):
+    x = np.random.default_rng(0).standard_normal((n_samples, 2)).cumsum(axis=0)
+    y = filters.clean(x.astype(np.float32), RATE, highpass_hz=0.5, lowpass_hz=40, notch_hz=notch_hz)
+    sos = scipy_signal.butter(2, (0.5, 40), "bandpass", fs=RATE, output="sos")
+    if notch_hz:
+        notch = scipy_signal.iirnotch(notch_hz, 25, fs=RATE)
+        sos = np.vstack([sos, scipy_signal.tf2sos(*notch)])
+    expected = scipy_signal.sosfiltfilt(sos, x, axis=0)
+    inside = slice(1500, -1500)
+    assert np.abs(y[inside] - expected[inside]).max() < 1e-4 * np.abs(expected).max()
+
+
 def test_notch_takes_the_mains_and_leaves_the_rest():
     kept = {
         f: float(

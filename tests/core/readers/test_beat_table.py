@@ -9,7 +9,7 @@ import pytest
 
 from core.beat_set import BeatSet, write_beats
 from core.errors import UserError
-from core.readers import find_recordings, read_beat_table
+from core.readers import find_recordings, read_beat_table, read_recording
 
 
 def _public_table(path: Path, n_samples: int = 187) -> np.ndarray:
@@ -25,6 +25,8 @@ def test_public_heartbeat_table(tmp_path: Path) -> None:
     written = _public_table(path)
     assert [source.kind for source in find_recordings([tmp_path])] == ["beats"]
     assert [source.kind for source in find_recordings([path])] == ["beats"]
+    with pytest.raises(UserError, match="is a table of beats"):
+        read_recording(path, source_rate=125)
     beats, labels, rate = read_beat_table(path)
     assert beats.dtype == np.float32
     np.testing.assert_allclose(beats[:, :, 0], written, rtol=1e-6)
@@ -70,7 +72,8 @@ def test_exported_beats_come_back(ending: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["", "words\n", "1,2,3\n", ",".join(["x"] * 188), ",".join([""] * 188) + "\n"]
+    "content",
+    ["", "words\n", "a" * 200_000, "1,2,3\n", ",".join(["x"] * 188), ",".join([""] * 188) + "\n"],
 )
 def test_what_is_no_table_of_beats(content: str, tmp_path: Path) -> None:
     path = tmp_path / "beats.csv"
@@ -85,3 +88,11 @@ def test_a_table_with_a_damaged_row(tmp_path: Path) -> None:
     path.write_text(path.read_text() + "1,2\n")
     with pytest.raises(UserError, match=r"beats\.csv"):
         read_beat_table(path)
+
+
+def test_a_lead_a_row_is_no_table_of_beats(tmp_path: Path) -> None:
+    path = tmp_path / "leads.csv"
+    np.savetxt(path, np.arange(60_000).reshape(12, 5000), fmt="%d", delimiter=",")
+    assert find_recordings([path])[0].kind == "recording"
+    with pytest.raises(UserError, match="time down"):
+        read_recording(path, source_rate=500)

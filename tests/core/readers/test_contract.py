@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import wfdb
 
 from core.errors import UserError
 from core.readers import find_recordings, read_recording, resolve_subject
@@ -84,3 +85,13 @@ def test_marks_come_with_the_signal(tmp_path: Path) -> None:
     assert marks.samples.tolist() == [75, 125]
     assert marks.symbols.tolist() == ["V", '"']
     assert marks.notes.tolist() == ["", "cough"]
+
+
+def test_marks_at_a_rate_of_their_own(tmp_path: Path) -> None:
+    header = FORMATS["wfdb"].write(tmp_path)
+    samples = np.array([150, 550, 3000])
+    wfdb.wrann("rec", "atr", samples, ["N", "V", "N"], fs=500, write_dir=str(tmp_path))
+    marks = read_recording(header).annotations
+    assert marks is not None
+    assert marks.samples.tolist() == [75, 275]  # The third lies behind the end
+    assert marks.symbols.tolist() == ["N", "V"]

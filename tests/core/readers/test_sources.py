@@ -120,11 +120,13 @@ def test_manifest_gives_session_and_label_and_other_files_stay(tmp_path: Path) -
         ("path,person\nrec.npz,a\n", "has no column subject"),
         ("path,subject\n,a\n", "line 2 names no file"),
         ("path,subject\nrec.npz,a\n./rec.npz,b\n", "line 3 names ./rec.npz a second time"),
+        ("path,subject\nsub,a\n", "names the folder sub. Name each file in it"),
         ("", "has no column path and subject"),
     ],
 )
 def test_damaged_manifests(text: str, message: str, tmp_path: Path) -> None:
     _record(tmp_path)
+    (tmp_path / "sub").mkdir()
     (tmp_path / "manifest.csv").write_text(text)
     with pytest.raises(UserError, match=r"manifest\.csv") as caught:
         find_recordings([tmp_path])
@@ -136,6 +138,12 @@ def test_a_manifest_that_is_no_text(tmp_path: Path) -> None:
     (tmp_path / "manifest.csv").write_bytes(b"\xff\xfe\x00path")
     with pytest.raises(UserError, match="cannot be read"):
         find_recordings([tmp_path])
+
+
+def test_a_damaged_header_and_its_signals_are_one_recording(tmp_path: Path) -> None:
+    header = FORMATS["wfdb"].write(tmp_path)
+    header.write_text("damaged\n")
+    assert [source.path for source in find_recordings([tmp_path])] == [header]
 
 
 def test_segments_belong_to_their_master_header(tmp_path: Path) -> None:

@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.beat_set import BeatSet, concatenate
+from core.errors import Cancelled, UserError
+from core.models.cnn_lstm import METHODS, Identifier
+from core.models.identifier_network import NetworkSettings
+from core.progress import Progress
+
+TINY = NetworkSettings(
+    filters=(8,), lstm_units=4, skip_units=16, embedding=16, batch=16, epoch_samples=512, epochs=3
+)
+RATE = 100.0
+BEFORE_S = 0.25
+
+
+def simulated(
+    subject: str, record: str, *, n: int = 12, rr: float = 0.8, n_leads: int = 1, seed: int = 0
+) -> BeatSet:
+    """Beats of three Gaussian waves whose sizes and places belong to the subject."""
+    own = np.random.default_rng(sum(map(ord, subject)))
+    times = np.arange(70) / RATE - BEFORE_S
+    p, t, qrs = own.uniform(-0.2, -0.12), own.uniform(0.2, 0.3), own.uniform(0.01, 0.03)
+    sizes = own.uniform(0.05, 0.5, (2, n_leads))
+    late = 0.08 + (t - 0.08) * (rr / 0.8) ** 0.4
+    beat = (
+        np.exp(-((times / qrs) ** 2))[:, None]
+        + sizes[0] * np.exp(-(((times - p) / 0.03) ** 2))[:, None]
+        + sizes[1] * np.exp(-(((times - late) / 0.05) ** 2))[:, None]
+    )
+    rng = np.random.default_rng([seed, sum(map(ord, subject + record))])
+    return BeatSet.build(
+        (beat + 0.03 * rng.standard_normal((n, 70, n_leads))).astype(np.float32),
+        sampling_rate=RATE,
+        before_s=BEFORE_S,
+        leads=tuple(f"lead {i}" for i in range(n_leads)),
+        subject=subject,
+        record=record,
+        recording=f"{subject}/{record}",
+        rr_before=np.full(n, rr, np.float32),
+    )
+
+
+def cohort(record: str, *, n_leads: int = 1, seed: int = 0, rr: float = 0.8) -> BeatSet:
+    return concatenate(
+        [
+            simulated(s, record, n_leads=n_leads, seed=seed, rr=rr)
+            for s in ("anna", "bo", "cleo", "dan")
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def identifier() -> Identifier:
+    return Identifier.fit(cohort("rec_1"), seed=1, settings=TINY)
+
+
+def right(identifier: Identifier, scores: np.ndarray, subjects: np.ndarray) -> float:
+    return float(np.mean(np.asarray(identifier.classes)[scores.argmax(axis=1)] == subjects))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_names_subjects_from_another_recording(
+    identifier: Identifier, method: str
+) -> None:
+    probes = cohort("rec_2", seed=5)
+    assert right(identifier, identifier.beat_scores(probes, method=method), probes.subject) > 0.9
+    names, scores = identifier.recording_scores(probes, method=method)
+    assert right(identifier, scores, np.asarray([n.split("/")[0] for n in names])) == 1
+
+
+def test_scores_come_in_the_order_of_the_beats(identifier: Identifier) -> None:
+    probes = cohort("rec_2", seed=5)
+    order = np.random.default_rng(0).permutation(len(probes))
+    same_rate = replace(probes, rr_before=np.full(len(probes), 0.8, np.float32))
+    np.testing.assert_allclose(
+        identifier.beat_scores(same_rate.take(order)),
+        identifier.beat_scores(same_rate)[order],
+        atol=1e-4,
+    )
+
+
+def test_a_recording_scores_the_same_alone_and_among_others(identifier: Identifier) -> None:
+    probes = cohort("rec_2", seed=5)
+    names, scores = identifier.recording_scores(probes)
+    for name, row in zip(names, scores, strict=True):
+        alone = identifier.score(probes.take(probes.recording == name))
+        np.testing.assert_allclose(alone, row, atol=1e-4)
+
+
+def test_another_heart_rate_is_recognised_by_its_rr(identifier: Identifier) -> None:
+    fast = cohort("rec_2", rr=0.45, seed=5)
+    unknown = replace(fast, rr_before=np.full(len(fast), np.nan, np.float32))
+    told = identifier.beat_scores(fast, method="lda")
+    untold = identifier.beat_scores(unknown, method="lda")
+    assert right(identifier, told, fast.subject) > right(identifier, untold, fast.subject)
+
+
+def test_one_beat_of_unknown_rate_and_recording_has_a_score(identifier: Identifier) -> None:
+    beat = simulated("bo", "rec_3", n=1)
+    lone = BeatSet.build(
+        beat.signals, sampling_rate=RATE, before_s=BEFORE_S, leads=beat.leads, synthetic=[True]
+    )
+    scores = identifier.score(lone)
+    assert scores.shape == (4,)
+    assert identifier.classes[int(scores.argmax())] == "bo"
+
+
+def test_a_stranger_scores_below_the_enrolled(identifier: Identifier) -> None:
+    enrolled = identifier.recording_scores(cohort("rec_2", seed=5))[1].max(axis=1)
+    noise = simulated("bo", "rec_9")
+    noise = replace(
+        noise,
+        signals=np.random.default_rng(0).standard_normal(noise.signals.shape).astype(np.float32),
+    )
+    assert identifier.score(noise).max() < min(identifier.threshold, enrolled.min())
+
+
+def test_saved_and_loaded_it_scores_the_same(identifier: Identifier, tmp_path: Path) -> None:
+    identifier.save(tmp_path)
+    loaded = Identifier.load(tmp_path)
+    probes = cohort("rec_2", seed=5)
+    assert loaded.classes == identifier.classes
+    assert loaded.threshold == identifier.threshold
+    assert loaded.history == identifier.history
+    for method in METHODS:
+        np.testing.assert_allclose(
+            loaded.beat_scores(probes, method=method),
+            identifier.beat_scores(probes, method=method),
+            atol=1e-5,
+        )
+
+
+def test_resumed_after_a_cancel_it_is_as_if_never_stopped(
+    identifier: Identifier, tmp_path: Path
+) -> None:
+    def stop(progress: Progress) -> None:
+        if progress.done == 2:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        Identifier.fit(cohort("rec_1"), seed=1, settings=TINY, report=stop, checkpoint=tmp_path)
+    epochs: list[int] = []
+    resumed = Identifier.fit(
+        cohort("rec_1"),
+        seed=1,
+        settings=TINY,
+        report=lambda p: epochs.append(p.done),
+        checkpoint=tmp_path,
+    )
+    assert epochs == [3]
+    for mine, theirs in zip(resumed.history, identifier.history, strict=True):
+        assert mine == pytest.approx(theirs, rel=1e-5)
+    probes = cohort("rec_2", seed=5)
+    np.testing.assert_allclose(
+        resumed.beat_scores(probes), identifier.beat_scores(probes), atol=1e-5
+    )
+
+
+def test_the_seed_decides_the_network(identifier: Identifier) -> None:
+    def stop(progress: Progress) -> None:
+        rows.append(dict(progress.metrics))
+        raise Cancelled
+
+    rows: list[dict[str, float]] = []
+    for seed in (1, 2):
+        with pytest.raises(Cancelled):
+            Identifier.fit(cohort("rec_1"), seed=seed, settings=TINY, report=stop)
+    assert rows[0] == pytest.approx(identifier.history[0], rel=1e-5)
+    assert rows[1]["loss"] != pytest.approx(rows[0]["loss"], rel=1e-3)
+
+
+def test_early_stopping_looks_only_at_whole_train_recordings(identifier: Identifier) -> None:
+    several = concatenate([cohort(f"rec_{i}", seed=i) for i in (1, 2, 3)])
+    fitted = Identifier.fit(several, seed=0, settings=replace(TINY, epochs=1))
+    assert all("held_out_loss" in row for row in fitted.history)
+    assert not any("held_out_loss" in row for row in identifier.history)
+
+
+def test_labels_are_named_beat_by_beat() -> None:
+    parts = []
+    for person in ("eva", "finn"):
+        for kind, shape in (("N", "anna"), ("V", "dan")):
+            one = simulated(shape, "rec_1", seed=ord(person[0]))
+            parts.append(
+                replace(
+                    one,
+                    subject=np.full(len(one), person),
+                    recording=np.full(len(one), f"{person}/rec_1"),
+                    label=np.full(len(one), kind),
+                )
+            )
+    train = concatenate(parts)
+    fitted = Identifier.fit(train, target="label", seed=0, settings=TINY)
+    assert fitted.classes == ("N", "V")
+    mixed = train.take(np.random.default_rng(0).permutation(len(train)))
+    scores = fitted.beat_scores(mixed)
+    assert np.mean(np.asarray(fitted.classes)[scores.argmax(axis=1)] == mixed.label) > 0.95
+    np.testing.assert_allclose(np.exp(scores).sum(axis=1), 1, atol=1e-4)
+
+
+def test_two_leads_and_a_subject_with_one_beat() -> None:
+    train = concatenate(
+        [
+            simulated("anna", "rec_1", n_leads=2),
+            simulated("bo", "rec_1", n=1, n_leads=2),
+            simulated("cleo", "rec_1", n=1, n_leads=2),
+        ]
+    )
+    fitted = Identifier.fit(train, seed=0, settings=replace(TINY, epochs=2))
+    probe = simulated("cleo", "rec_2", n_leads=2, seed=3)
+    assert fitted.classes[int(fitted.score(probe).argmax())] == "cleo"
+
+
+def test_one_subject_is_refused() -> None:
+    with pytest.raises(UserError, match="two subjects"):
+        Identifier.fit(simulated("anna", "rec_1"), seed=0, settings=TINY)
+
+
+def test_beats_of_another_shape_are_refused(identifier: Identifier) -> None:
+    with pytest.raises(UserError, match="70 samples and 1 leads at 100 Hz"):
+        identifier.score(simulated("anna", "rec_1", n_leads=2))
+    with pytest.raises(UserError, match="no beat"):
+        identifier.score(simulated("anna", "rec_1").take(slice(0, 0)))

@@ -1,0 +1,292 @@
+"""Training, generation, authenticity and identification on a study with finished jobs."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.beat_set import read_beats
+from core.options import MODEL_NAMES
+from tests.pages.conftest import Submitted, answer, chart, check, words, write_job
+
+OpenPage = Callable[..., AppTest]
+PRESETS = ("quick", "full")
+
+
+def test_training_begins_with_what_was_chosen(
+    study: Path, submitted: Submitted, open_page: OpenPage
+) -> None:
+    app = open_page("training")
+    assert "smoothed beats** of 3 subjects in the train part" in words(app)
+    app.get_by_key("train-models").set_value(["gan", "autoencoder"])
+    app.selectbox(key="train-preset").select("full")
+    app.number_input(key="train-seed").set_value(7)
+    app.get("form_submit_button")[0].click().run()
+    check(app)
+    assert submitted.of("train") == {
+        "study": str(study),
+        "models": ["autoencoder", "gan"],
+        "preset": "full",
+        "seed": 7,
+    }
+    assert app.progress[0].text.startswith("Training")
+
+
+def test_no_model_chosen_is_told(study: Path, submitted: Submitted, open_page: OpenPage) -> None:
+    app = open_page("training")
+    app.get_by_key("train-models").set_value([])
+    app.get("form_submit_button")[0].click().run()
+    check(app)
+    assert app.error[0].value == "Models: none is chosen. Choose at least one."
+    assert submitted.calls == []
+
+
+def test_a_running_training_shows_curves_and_is_cancelled(study: Path, open_page: OpenPage) -> None:
+    job = write_job(
+        study,
+        "train",
+        {"preset": "quick"},
+        status="running",
+        metrics=[{"critic_loss": 2.0}, {"critic_loss": 1.5}],
+    )
+    app = open_page("training")
+    assert app.progress[0].value == 30
+    assert chart(app)["data"][0]["name"] == "critic loss"
+    assert not app.get("form_submit_button"), "one training at a time"
+    app.button(key=f"cancel-train-{job}").click().run()
+    check(app)
+    assert (study / "runs" / job / "cancel").exists()
+
+
+@pytest.mark.parametrize("status", ["failed", "cancelled", "interrupted"])
+def test_a_training_that_ended_early_can_be_resumed(
+    status: str, study: Path, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from core import jobs
+
+    resumed: list[str] = []
+    monkeypatch.setattr(jobs, "resume", lambda folder, job, workspace: resumed.append(job))
+    message = "beats.npy: is missing. Prepare the study again." if status == "failed" else ""
+    job = write_job(study, "train", {"preset": "quick"}, status=status, message=message)
+    app = open_page("training")
+    assert message in words(app)
+    app.button(key=f"resume-train-{job}").click().run()
+    assert resumed == [job]
+
+
+def test_cards_of_finished_models(trained: Path, open_page: OpenPage) -> None:
+    app = open_page("training")
+    assert [e.label.split(":")[0] for e in app.expander] == [
+        "Autoencoder",
+        "Mixture",
+        "Conditional GAN",
+        "Judge",
+        "Identifier",
+    ]
+    assert set(app.dataframe[0].value["State"]) == {"trained, quick"}
+
+
+def test_generated_beats_stand_beside_real_ones_on_one_scale(
+    trained: Path, open_page: OpenPage
+) -> None:
+    app = open_page("generation")
+    figure = chart(app)
+    titles = [a["text"] for a in figure["layout"]["annotations"]]
+    assert titles[:3] == ["Real", "Smoothed", "Generated"]
+    assert "<b>SYNTHETIC</b>" in titles
+    ranges = {tuple(figure["layout"][f"yaxis{i}"]["range"]) for i in ("", 2, 3)}
+    assert len(ranges) == 1
+    assert figure["layout"]["yaxis"]["title"]["text"] == "Amplitude (mV)"
+    assert "SYNTHETIC" in json.dumps(chart(app, 1)["layout"]["annotations"])
+    labels = [b.label for b in app.get("download_button")]
+    assert labels == ["Download npz", "Download csv"]
+
+
+@pytest.mark.parametrize(
+    ("model", "days", "rate"),
+    list(itertools.product(("gan", "mixture"), ("recorded", "new"), (None, 90.0))),
+)
+def test_every_combination_of_generation_reaches_the_job(
+    model: str,
+    days: str,
+    rate: float | None,
+    trained: Path,
+    submitted: Submitted,
+    open_page: OpenPage,
+) -> None:
+    app = open_page("generation")
+    app.selectbox(key="generate-subject").select("S02")
+    app.number_input(key="generate-number").set_value(12)
+    app.selectbox(key="generate-model").select(model)
+    app.selectbox(key="generate-days").select(days)
+    app.number_input(key="generate-rate").set_value(rate)
+    app.get("form_submit_button")[0].click().run()
+    check(app)
+    asked = submitted.of("generate")
+    assert (asked["model"], asked["days"], asked.get("heart_rate")) == (model, days, rate)
+    assert (asked["subjects"], asked["per_subject"], asked["seed"]) == (["S02"], 12, 0)
+    assert Path(asked["out"]).parent == trained / "exports"
+
+
+def test_the_first_visit_generates_without_being_asked(
+    trained: Path, submitted: Submitted, open_page: OpenPage
+) -> None:
+    for job in (trained / "runs").iterdir():
+        (job / "job.json").unlink()
+    app = open_page("generation")
+    assert submitted.verbs() == ["generate"]
+    assert submitted.of("generate")["model"] == "gan"
+    app.run()
+    assert submitted.verbs() == ["generate"]
+
+
+@pytest.mark.parametrize(
+    ("page", "verb"), [("authenticity", "authenticate"), ("identification", "identify")]
+)
+def test_a_failed_job_shows_its_message_as_it_is(
+    page: str, verb: str, trained: Path, open_page: OpenPage
+) -> None:
+    message = "a.dat: holds no signal. Give another file."
+    write_job(trained, verb, {"study": str(trained)}, status="failed", message=message)
+    app = open_page(page)
+    assert message in [e.value for e in app.error]
+
+
+def test_the_verdict_tells_its_probability_and_every_beat(
+    trained: Path, open_page: OpenPage
+) -> None:
+    app = open_page("authenticity")
+    assert app.subheader[0].value == "Synthetic, with probability 0.70"
+    assert list(app.dataframe[0].value["Said"]) == ["synthetic", "synthetic", "real"]
+    assert [m.value for m in app.metric] == ["0.610", "0.640", "0.240"]
+
+
+def test_real_beats_of_a_person_are_judged(
+    trained: Path, submitted: Submitted, open_page: OpenPage
+) -> None:
+    app = open_page("authenticity")
+    app.selectbox(key="judge-subject").select("S03").run()
+    next(b for b in app.button if b.label == "Judge").click().run()
+    check(app)
+    beats = read_beats(Path(submitted.of("authenticate")["file"]))
+    assert set(beats.subject) == {"S03"}
+    assert not beats.synthetic.any()
+
+
+def test_generated_beats_are_judged(
+    trained: Path, submitted: Submitted, open_page: OpenPage
+) -> None:
+    app = open_page("authenticity", **{"judge-kind": "Generated beats"})
+    next(b for b in app.button if b.label == "Judge").click().run()
+    check(app)
+    assert submitted.of("authenticate")["file"].endswith("generated.npz")
+
+
+def test_an_uploaded_file_is_judged(
+    trained: Path, submitted: Submitted, open_page: OpenPage
+) -> None:
+    app = open_page("authenticity", **{"judge-kind": "A file"})
+    content = (trained / "exports" / "generated.npz").read_bytes()
+    app.file_uploader(key="judge-upload").upload("beats.npz", content)
+    app.run()
+    next(b for b in app.button if b.label == "Judge").click().run()
+    check(app)
+    path = Path(submitted.of("authenticate")["file"])
+    assert path.read_bytes() == content
+    assert path.is_relative_to(trained.parents[1] / "uploads")
+
+
+def test_who_it_is_with_the_runners_up(trained: Path, open_page: OpenPage) -> None:
+    app = open_page("identification")
+    assert app.subheader[0].value == "It is S02, score 0.930"
+    assert [name.strip() for name in chart(app)["data"][0]["y"]] == ["S03", "S01", "S02"]
+    names = [t["name"] for t in chart(app, 1)["data"]]
+    assert "This recording" in names
+    assert "S02, mean and spread" in names
+
+
+def test_cannot_tell_says_why(trained: Path, open_page: OpenPage) -> None:
+    path = trained / "exports" / "generated.npz"
+    said = answer(path, accepted=False, reason="too unlike everyone who is enrolled", score=0.2)
+    result: dict[str, Any] = {"results": [said]}
+    write_job(trained, "identify", {"files": [str(path)]}, result=result)
+    app = open_page("identification")
+    assert app.subheader[0].value == "Cannot tell"
+    assert "Too unlike everyone who is enrolled. Most alike: S02." in words(app)
+
+
+def test_a_file_without_a_beat_has_no_answer(trained: Path, open_page: OpenPage) -> None:
+    said = answer(
+        Path("x.csv"), beats=0, predicted=None, score=None, accepted=False, scores={},
+        reason="no clear beat was found",
+    )  # fmt: skip
+    write_job(trained, "identify", {"files": ["x.csv"]}, result={"results": [said]})
+    app = open_page("identification")
+    assert "No clear beat was found." in words(app)
+    assert not app.get("plotly_chart")
+
+
+def test_a_claim_is_verified(trained: Path, submitted: Submitted, open_page: OpenPage) -> None:
+    app = open_page("identification")
+    app.selectbox(key="probe-claimed").select("S03").run()
+    next(b for b in app.button if b.label == "Verify").click().run()
+    check(app)
+    assert submitted.verbs() == ["identify", "verify"]
+    asked = submitted.of("verify")
+    assert asked["subject"] == "S03"
+    assert set(read_beats(Path(asked["files"][0])).recording) == {"S01/session_2"}
+    job = sorted((trained / "runs").iterdir())[-1]
+    found = {"subject": "S03", "score": 0.1, "threshold": 0.5, "match": False, "reason": "too low"}
+    (job / "result.json").write_text(json.dumps({"results": [found]}))
+    state = json.loads((job / "state.json").read_text()) | {"status": "done"}
+    (job / "state.json").write_text(json.dumps(state))
+    app.run()
+    check(app)
+    assert "Not accepted as S03: score 0.100, needed 0.500; too low." in words(app)
+
+
+def test_figures_are_told_with_their_protocol(trained: Path, open_page: OpenPage) -> None:
+    figure = {"value": 0.9, "n": 40, "protocol": "by recording", "ceiling": 1.0}
+    figures = {
+        "protocol": "split by record",
+        "seed": 3,
+        "identification": {"real": {"rank1": figure}},
+        "realism": {},
+        "authenticity": {},
+    }
+    (trained / "reports").mkdir()
+    (trained / "reports" / "figures.json").write_text(json.dumps(figures))
+    app = open_page("identification")
+    row = app.dataframe[-1].value.iloc[0]
+    assert list(row) == ["real", "rank1", "0.9", "1", "40", "by recording"]
+    assert "split by record; seed 3." in words(app)
+
+
+def test_evaluation_is_begun_by_its_button(
+    trained: Path, submitted: Submitted, open_page: OpenPage
+) -> None:
+    app = open_page("identification")
+    app.button(key="evaluate-identification").click().run()
+    check(app)
+    assert submitted.of("evaluate") == {"study": str(trained)}
+
+
+@pytest.mark.parametrize("missing", MODEL_NAMES)
+def test_a_missing_model_is_told_with_what_to_do(
+    missing: str, trained: Path, open_page: OpenPage
+) -> None:
+    (trained / "models" / missing / "card.json").unlink()
+    pages = {
+        "autoencoder": ("generation", "No generator is trained yet."),
+        "authenticity": ("authenticity", "The judge is not trained yet."),
+        "identifier": ("identification", "The identifier is not trained yet."),
+    }
+    page, sentence = pages.get(missing, ("generation", ""))
+    app = open_page(page)
+    assert sentence in words(app)
