@@ -123,7 +123,8 @@ def show(results: list[dict[str, Any]]) -> None:
             print(line)
         ends = one["methods"]["joined"]["beat"]["rank_1_interval"]
         print(f"95 % over subjects, by beat, seed {results[0]['seed']}: {ends}")
-        print(f"subjects dealt anew: {one['shuffled']['rank_1']:.3f}")
+        dealt = one["shuffled"]
+        print(f"subjects dealt anew: {dealt['rank_1']:.3f}, chance {dealt['chance']:.3f}")
         for run in runs:
             told = run["identify"]
             print(

@@ -193,8 +193,21 @@ def shuffled_rank_1(scores: Scores, truth: IntArray, recordings: StrArray, *, se
     """
     names, first, codes = np.unique(recordings, return_index=True, return_inverse=True)
     rng = np.random.default_rng(seed)
+    if not (truth != STRANGER).any():
+        return float("nan")
     dealt = [truth[first][rng.permutation(len(names))][codes] for _ in range(SHUFFLES)]
     return float(np.nanmean([rank_k(scores, one) for one in dealt]))
+
+
+def chance_rank_1(scores: Scores, truth: IntArray) -> float:
+    """Return the rank-1 of probes that are named as often as here, but blindly."""
+    known = truth != STRANGER
+    if not known.any():
+        return float("nan")
+    n_classes = scores.shape[1]
+    named = np.bincount(scores[known].argmax(axis=1), minlength=n_classes)
+    owned = np.bincount(truth[known], minlength=n_classes)
+    return float(named @ owned / known.sum() ** 2)
 
 
 def figures_of(
@@ -263,10 +276,11 @@ def evaluate_identifier(
         "open_set": open_set_rates(scores, truth, identifier.threshold),
         "confusion": confusion(scores, truth, identifier.classes),
         "shuffled": {
-            "rank_1": shuffled_rank_1(scores, truth, recordings, seed=seed),
-            "chance": 1 / len(identifier.classes),
+            "rank_1": _number(shuffled_rank_1(scores, truth, recordings, seed=seed)),
+            "chance": _number(chance_rank_1(scores, truth)),
             "protocol": "the same scores, subjects dealt anew to whole recordings, mean of "
-            f"{SHUFFLES} deals: must stand at chance",
+            f"{SHUFFLES} deals: must stand at chance, which is the larger the more recordings one "
+            "subject has",
         },
     }
 

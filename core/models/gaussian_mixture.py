@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from core.errors import UserError, did_you_mean
 from core.models.storage import load_arrays, load_card, save_arrays, save_card
@@ -18,12 +19,16 @@ from core.recording import FloatArray, IntArray, StrArray
 
 Days = Literal["recorded", "new"]
 
-VARIANCE_WEIGHT = 5.0
-"""Beats' worth of belief that all directions of a recording share its noise level."""
-COVARIANCE_WEIGHT = 20.0
-"""Beats at which a recording's own correlations count as much as their absence."""
 LEVEL_WEIGHT = 2.0
 """Beats' worth of belief that a recording has the pooled noise level."""
+VARIANCE_WEIGHT = 1.0
+"""Beats' worth of belief that all directions of a recording share its noise level."""
+RECORDING_WEIGHT = 2.0
+"""Beats at which a recording's own correlations count as much as its subject's."""
+SUBJECT_WEIGHT = 5.0
+"""Beats at which a subject's own correlations count as much as their absence."""
+BETWEEN_WEIGHT = 20.0
+"""Pairs of recordings at which their correlations count as much as their absence."""
 MEAN_WEIGHT = 5.0
 """Beats at which a recording counts half in its subject's mean."""
 MIN_COMPONENT_BEATS = 20
@@ -88,8 +93,8 @@ class GaussianMixtureGenerator:
     """Draws codes of beats from Gaussians, one or more a recording and label.
 
     Noise level and electrode contact belong to the recording, so each has a Gaussian of its own;
-    their covariances are shrunk to the pooled one, since a recording has fewer beats than a code
-    has numbers. A recording with beats of several kinds gets several, by the BIC.
+    their correlations are shrunk to the subject's and these to the pooled ones, since a recording
+    has fewer beats than a code has numbers. A recording with beats of several kinds gets several, by the BIC.
 
     Attributes:
         components: The Gaussians.
@@ -141,11 +146,10 @@ class GaussianMixtureGenerator:
         conditions, condition = np.unique(groups[:, [0, 2]], axis=0, return_inverse=True)
         condition = condition.reshape(-1)
 
-        basis, inverse = _white_basis(codes, group)
-        assignment, owner = _split(codes @ inverse, group, len(groups), seed, report)
+        assignment, owner = _split(codes, group, len(groups), seed, report)
         basis, inverse = _white_basis(codes, assignment)
         white = codes @ inverse
-        mean, factor, level, count = _moments(white, assignment, len(owner))
+        mean, factor, level = _moments(white, assignment, condition[owner])
 
         group_mean = _means(white, group, len(groups))
         trust = np.bincount(group) / (np.bincount(group) + MEAN_WEIGHT)
@@ -161,7 +165,7 @@ class GaussianMixtureGenerator:
                 mean=code(mean),
                 factor=factor.astype(np.float32),
                 level=level.astype(np.float32),
-                count=count,
+                count=np.bincount(assignment).astype(np.int64),
                 condition=condition[owner].astype(np.int64),
                 group_mean=code(group_mean[owner]),
                 subject=conditions[:, 0],
@@ -347,33 +351,35 @@ def _white_basis(
 
 
 def _split(
-    white: npt.NDArray[np.float64], group: IntArray, n_groups: int, seed: int, report: Report
+    codes: npt.NDArray[np.float64], group: IntArray, n_groups: int, seed: int, report: Report
 ) -> tuple[IntArray, IntArray]:
     """Return the component (n,) of each beat, and the group (m,) of each component."""
-    assignment = np.zeros(len(white), np.int64)
+    assignment = np.zeros(len(codes), np.int64)
     owner: list[int] = []
-    for index, rows in _by_value(group):
-        kinds = _beat_types(white[rows], seed)
-        assignment[rows] = len(owner) + kinds
-        owner += [index] * (int(kinds.max()) + 1)
-        report(Progress(_STAGE, index + 1, n_groups))
+    with threadpool_limits(1):
+        for index, rows in _by_value(group):
+            kinds = _beat_types(codes[rows], seed)
+            assignment[rows] = len(owner) + kinds
+            owner += [index] * (int(kinds.max()) + 1)
+            report(Progress(_STAGE, index + 1, n_groups))
     return assignment, np.asarray(owner, dtype=np.int64)
 
 
-def _beat_types(white: npt.NDArray[np.float64], seed: int) -> IntArray:
+def _beat_types(codes: npt.NDArray[np.float64], seed: int) -> IntArray:
     """Return the kind (n,) of each beat of a recording: one, unless the BIC favours more."""
-    n = len(white)
-    alike = np.zeros(n, np.int64)
-    if n < 2 * MIN_COMPONENT_BEATS:
-        return alike
+    n = len(codes)
+    best, kinds = np.inf, np.zeros(n, np.int64)
+    most = min(MAX_COMPONENTS, n // MIN_COMPONENT_BEATS)
+    if most < 2:
+        return kinds
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
-    centred = white - white.mean(axis=0)
+    centred = codes - codes.mean(axis=0)
     axes = np.linalg.svd(centred, full_matrices=False)[2][:BIC_DIMENSIONS]
     leading = centred @ axes.T
-    best, kinds = np.inf, alike
-    for k in range(1, min(MAX_COMPONENTS, n // MIN_COMPONENT_BEATS) + 1):
+    leading = leading / max(leading.std(), np.finfo(np.float64).tiny)
+    for k in range(1, most + 1):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             model = GaussianMixture(k, n_init=2, reg_covar=1e-3, random_state=seed).fit(leading)
@@ -384,34 +390,47 @@ def _beat_types(white: npt.NDArray[np.float64], seed: int) -> IntArray:
 
 
 def _moments(
-    white: npt.NDArray[np.float64], component: IntArray, n_components: int
-) -> tuple[
-    npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64], IntArray
-]:
-    """Return mean (m, k), Cholesky factor (m, k, k), level (m,) and count (m,), white basis."""
-    k = white.shape[1]
-    mean = np.zeros((n_components, k))
-    factor = np.zeros((n_components, k, k))
-    level = np.zeros(n_components)
-    count = np.bincount(component, minlength=n_components).astype(np.int64)
-    for index, rows in _by_value(component):
-        n = len(rows)
-        mean[index] = white[rows].mean(axis=0)
-        deviation = white[rows] - mean[index]
-        factor[index], level[index] = _shrunk_factor(deviation.T @ deviation, n, n - 1)
-    return mean, factor, level, count
+    white: npt.NDArray[np.float64], component: IntArray, condition: IntArray
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return mean (m, k), Cholesky factor (m, k, k) and level (m,), in the white basis.
+
+    Args:
+        white: (n, k) codes in the white basis.
+        component: (n,) which Gaussian each belongs to.
+        condition: (m,) subject and label of each Gaussian; those of one share correlations.
+    """
+    m, k = len(condition), white.shape[1]
+    mean = _means(white, component, m)
+    deviation = white - mean[component]
+    factor = np.zeros((m, k, k))
+    level = np.zeros(m)
+    for _, kin in _by_value(condition):
+        members = [deviation[component == index] for index in kin]
+        scatters = [member.T @ member for member in members]
+        beats = sum(len(member) for member in members)
+        trust = beats / (beats + SUBJECT_WEIGHT)
+        shared = trust * _correlation(np.sum(scatters, axis=0))
+        for index, member, scatter in zip(kin, members, scatters, strict=True):
+            covariance, level[index] = _shrunk(scatter, len(member), shared)
+            factor[index] = np.linalg.cholesky(_positive(covariance))
+    return mean, factor, level
 
 
-def _shrunk_factor(
-    scatter: npt.NDArray[np.float64], n: int, freedom: int
+def _shrunk(
+    scatter: npt.NDArray[np.float64], n: int, shared: npt.NDArray[np.float64]
 ) -> tuple[npt.NDArray[np.float64], float]:
-    """Return the Cholesky factor (k, k) of a covariance from few samples, and its level."""
-    level = (np.trace(scatter) / len(scatter) + LEVEL_WEIGHT) / (freedom + LEVEL_WEIGHT)
-    variance = (np.diag(scatter) + VARIANCE_WEIGHT * level) / (freedom + VARIANCE_WEIGHT)
-    own = n / (n + COVARIANCE_WEIGHT)
-    covariance = own * scatter / max(freedom, 1)
-    np.fill_diagonal(covariance, variance)
-    return np.linalg.cholesky(_positive(covariance)), float(np.sqrt(level))
+    """Return the covariance (k, k) of a recording from n beats, and its noise level."""
+    square = (np.trace(scatter) / len(scatter) + LEVEL_WEIGHT) / (n + LEVEL_WEIGHT)
+    variance = (np.diag(scatter) + VARIANCE_WEIGHT * square) / (n + VARIANCE_WEIGHT)
+    own = n / (n + RECORDING_WEIGHT)
+    correlation = own * _correlation(scatter) + (1 - own) * shared
+    np.fill_diagonal(correlation, 1)
+    return correlation * np.sqrt(np.outer(variance, variance)), float(np.sqrt(square))
+
+
+def _correlation(scatter: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    size = np.sqrt(np.maximum(np.diag(scatter), np.finfo(np.float64).tiny))
+    return scatter / np.outer(size, size)
 
 
 def _positive(covariance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -434,7 +453,7 @@ def _between(
         return np.zeros((k, k))
     weighted = deviation[repeated] * np.sqrt(trust[repeated] / trust[repeated].mean())[:, None]
     scatter = weighted.T @ weighted
-    own = freedom / (freedom + COVARIANCE_WEIGHT)
+    own = freedom / (freedom + BETWEEN_WEIGHT)
     covariance = own * scatter / freedom
     np.fill_diagonal(covariance, np.maximum(np.diag(scatter) / freedom, FLAT))
     return np.linalg.cholesky(_positive(covariance))

@@ -21,7 +21,7 @@ QRS_S = (-0.06, 0.08)
 
 @dataclass(frozen=True)
 class Variation:
-    """How much samples are varied; half-widths of uniform draws, but for `noise`."""
+    """How much samples are varied; half-widths of uniform draws."""
 
     exponents: tuple[float, float] = (0.0, 0.7)
     """Range of the exponent of the heart-rate correction."""
@@ -33,10 +33,10 @@ class Variation:
     """Error of the R peak, in s."""
     gain: float = 0.10
     """Share by which P, QRS and T are amplified, each on its own."""
-    baseline: float = 0.10
+    baseline: float = 0.30
     """Baseline wander, in standard deviations of the beat."""
-    noise: float = 0.12
-    """Standard deviation of noise, in standard deviations of the beat."""
+    noise: float = 0.15
+    """Largest standard deviation of noise, in standard deviations of the beat."""
 
 
 @dataclass(frozen=True, eq=False)

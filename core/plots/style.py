@@ -10,7 +10,7 @@ SMOOTHED = "smoothed"
 GENERATED = "generated"
 
 COLOURS: dict[str, str] = {
-    RAW: "#7A7A7A",
+    RAW: "#666666",
     REAL: "#009E73",
     SMOOTHED: "#0072B2",
     GENERATED: "#D55E00",

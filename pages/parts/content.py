@@ -153,6 +153,8 @@ def beats_as_bytes(path: Path, ending: str) -> bytes:
 
 @st.cache_data(max_entries=4, show_spinner=False, scope="session")
 def _probe(folder: str, fingerprint: str, path: str, stamp: int) -> FloatArray:
+    if Path(path).is_relative_to(Path(folder) / "exports"):
+        return read_beats(Path(path)).signals
     return read_probe(Study.open(Path(folder)), path)[0].signals
 
 
@@ -167,16 +169,14 @@ def _projection(
 ) -> tuple[FloatArray, np.ndarray]:
     from core import projection
 
-    beats = Study.open(Path(folder)).beats("all")
+    study = Study.open(Path(folder))
+    kept = kept_beats(study)
     rows = np.unique(
-        np.linspace(0, len(beats) - 1, min(PROJECTED_BEATS, len(beats))).round().astype(int)
+        np.linspace(0, len(kept) - 1, min(PROJECTED_BEATS, len(kept))).round().astype(int)
     )
-    chosen = beats.take(rows)
-    if method == "PCA":
-        points = projection.pca(chosen.signals)
-    else:
-        points = projection.tsne(chosen.signals, seed=0)
-    return points, getattr(chosen, column)
+    signals = study.beats("all").signals[rows]
+    points = projection.pca(signals) if method == "PCA" else projection.tsne(signals, seed=0)
+    return points, kept[column].to_numpy(dtype=np.str_)[rows]
 
 
 def projected(study: Study, method: str, column: str) -> tuple[FloatArray, np.ndarray]:

@@ -206,7 +206,7 @@ def test_who_it_is_with_the_runners_up(trained: Path, open_page: OpenPage) -> No
     app = open_page("identification")
     assert app.subheader[0].value == "It is S02, score 0.930"
     assert [name.strip() for name in chart(app)["data"][0]["y"]] == ["S03", "S01", "S02"]
-    names = [t["name"] for t in chart(app, 1)["data"]]
+    names = [t.get("name") for t in chart(app, 1)["data"]]
     assert "This recording" in names
     assert "S02, mean and spread" in names
 

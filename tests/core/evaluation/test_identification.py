@@ -148,11 +148,14 @@ def test_an_evaluation_counts_every_unit_and_is_json() -> None:
     assert found["open_set"]["strangers_accepted"] == 1
 
 
-def test_dealing_subjects_anew_brings_rank_1_to_chance() -> None:
-    recordings = np.repeat([f"r{i}" for i in range(90)], 5)
-    truth = np.repeat(np.arange(90) % 45, 5)
+@pytest.mark.parametrize("of_one_subject", [2, 60], ids=["equal shares", "one has most"])
+def test_dealing_subjects_anew_brings_rank_1_to_chance(of_one_subject: int) -> None:
+    owners = np.r_[np.repeat(np.arange(1, 45), 2), np.zeros(of_one_subject, np.int64)]
+    truth = np.repeat(owners, 5)
+    recordings = np.repeat([f"r{i}" for i in range(len(owners))], 5)
     scores = np.eye(45)[truth]
+    chance = float(np.sum((np.bincount(owners) / len(owners)) ** 2))
     assert figures.rank_k(scores, truth) == 1
-    assert figures.shuffled_rank_1(scores, truth, recordings, seed=0) == pytest.approx(
-        1 / 45, abs=0.015
-    )
+    assert figures.chance_rank_1(scores, truth) == pytest.approx(chance)
+    dealt = figures.shuffled_rank_1(scores, truth, recordings, seed=0)
+    assert dealt == pytest.approx(chance, abs=0.02)

@@ -136,6 +136,16 @@ def test_saved_and_loaded_it_scores_the_same(identifier: Identifier, tmp_path: P
         )
 
 
+@pytest.mark.parametrize("name", ["network.keras", "lda.skops", "templates.npz", "card.json"])
+def test_a_damaged_file_is_the_users_to_mend(
+    identifier: Identifier, tmp_path: Path, name: str
+) -> None:
+    identifier.save(tmp_path)
+    (tmp_path / name).write_bytes(b"not what it was")
+    with pytest.raises(UserError, match=name):
+        Identifier.load(tmp_path)
+
+
 def test_resumed_after_a_cancel_it_is_as_if_never_stopped(
     identifier: Identifier, tmp_path: Path
 ) -> None:
@@ -168,11 +178,9 @@ def test_the_seed_decides_the_network(identifier: Identifier) -> None:
         raise Cancelled
 
     rows: list[dict[str, float]] = []
-    for seed in (1, 2):
-        with pytest.raises(Cancelled):
-            Identifier.fit(cohort("rec_1"), seed=seed, settings=TINY, report=stop)
-    assert rows[0] == pytest.approx(identifier.history[0], rel=1e-5)
-    assert rows[1]["loss"] != pytest.approx(rows[0]["loss"], rel=1e-3)
+    with pytest.raises(Cancelled):
+        Identifier.fit(cohort("rec_1"), seed=2, settings=TINY, report=stop)
+    assert rows[0]["loss"] != pytest.approx(identifier.history[0]["loss"], rel=1e-3)
 
 
 def test_early_stopping_looks_only_at_whole_train_recordings(identifier: Identifier) -> None:

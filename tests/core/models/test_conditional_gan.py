@@ -71,9 +71,7 @@ def test_generator_itself_listens_to_its_condition(gan: ConditionalGan) -> None:
     u = rng.standard_normal((n, 16), np.float32)
     context = np.zeros((n, gan.generator.input_shape[2][1]), np.float32)
     label = np.zeros(n, np.int64)
-    ada, bob = (
-        np.asarray(gan.generator([z, u, context, np.full(n, i), label])) for i in range(2)
-    )
+    ada, bob = (np.asarray(gan.generator([z, u, context, np.full(n, i), label])) for i in range(2))
     assert np.abs(ada - bob).max() > 1e-4
 
 

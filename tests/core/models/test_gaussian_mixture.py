@@ -46,9 +46,7 @@ def test_who_is_asked_for_is_who_is_drawn() -> None:
     asked = np.array(["person 2", "person 0", "person 1", "person 0"] * 25)
     drawn = model.sample(asked, seed=3)
     centres = {s: codes[subjects == s].mean(axis=0) for s in model.subjects}
-    nearest = [
-        min(centres, key=lambda s: float(np.linalg.norm(row - centres[s]))) for row in drawn
-    ]
+    nearest = [min(centres, key=lambda s: float(np.linalg.norm(row - centres[s]))) for row in drawn]
     assert nearest == asked.tolist()
 
 

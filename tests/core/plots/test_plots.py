@@ -71,7 +71,7 @@ def test_panels_have_one_scale_and_only_generated_ones_say_synthetic() -> None:
     low, high = shown["yaxis"]["range"]
     every = np.concatenate([np.asarray(t.y, float) for t in figure.data])
     assert low < np.nanmin(every) < np.nanmax(every) < high
-    assert [shown[f"yaxis{i}"]["range"] for i in ("2", "3")] == [(low, high)] * 2
+    assert [tuple(shown[f"yaxis{i}"]["range"]) for i in ("2", "3")] == [(low, high)] * 2
     assert shown["yaxis2"]["matches"] == shown["yaxis3"]["matches"] == "y"
     assert shown["xaxis2"]["matches"] == shown["xaxis3"]["matches"] == "x"
     marks = [a for a in shown["annotations"] if "SYNTHETIC" in a["text"]]
