@@ -47,6 +47,11 @@ def build_parser() -> argparse.ArgumentParser:
         one.set_defaults(run=run)
         return one
 
+    def source_rate(one: _Parser) -> None:
+        one.add_argument(
+            "--source-rate", type=float, metavar="HZ", help="rate of files that tell none"
+        )
+
     one = verb("demo", "Make a study of the simulated demo cohort, prepared", _demo)
     one.add_argument("study", metavar="DIR", help="folder of the new study")
 
@@ -54,7 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
     one.add_argument("sources", nargs="+", metavar="SRC", help="file or folder of ECG recordings")
     one.add_argument("--study", required=True, metavar="DIR", help="folder of the new study")
     one.add_argument("--sampling-rate", type=float, metavar="HZ", help="rate of the study")
-    one.add_argument("--source-rate", type=float, metavar="HZ", help="rate of files that tell none")
+    source_rate(one)
     one.add_argument("--leads", metavar="NAME,...|all", help="leads to keep (default: one)")
     one.add_argument("--split", metavar="session|record|time|random|none")
     one.add_argument("--subject-from", metavar="header|folder|file")
@@ -92,16 +97,19 @@ def build_parser() -> argparse.ArgumentParser:
     one = verb("authenticate", "Tell whether a file's beats are real or synthetic", _authenticate)
     one.add_argument("study", metavar="DIR")
     one.add_argument("file", metavar="FILE", help="a file of beats or a recording")
+    source_rate(one)
 
     one = verb("identify", "Tell who each file is of", _identify)
     one.add_argument("study", metavar="DIR")
     one.add_argument("files", nargs="+", metavar="FILE")
     one.add_argument("--per-beat", action="store_true", help="also name each beat alone")
+    source_rate(one)
 
     one = verb("verify", "Tell whether each file is of one subject", _verify)
     one.add_argument("study", metavar="DIR")
     one.add_argument("files", nargs="+", metavar="FILE")
     one.add_argument("--subject", required=True, metavar="NAME")
+    source_rate(one)
 
     one = verb("tune", "Search the identifier's hyper-parameters", _tune)
     one.add_argument("study", metavar="DIR")
@@ -114,7 +122,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     one = verb("peaks", "Find R peaks, as sample numbers at each file's own rate", _peaks)
     one.add_argument("files", nargs="+", metavar="FILE")
-    one.add_argument("--source-rate", type=float, metavar="HZ")
+    source_rate(one)
 
     one = verb("evaluate", "Compute every figure of a study, with its protocol", _evaluate)
     one.add_argument("study", metavar="DIR")
@@ -187,19 +195,31 @@ def _generate(args: argparse.Namespace, report: Report) -> Any:
 def _authenticate(args: argparse.Namespace, report: Report) -> Any:
     from core import workflow
 
-    return workflow.authenticate(args.study, args.file, report=report)
+    return workflow.authenticate(args.study, args.file, source_rate=args.source_rate, report=report)
 
 
 def _identify(args: argparse.Namespace, report: Report) -> Any:
     from core import workflow
 
-    return workflow.identify(args.study, args.files, per_beat=args.per_beat, report=report)
+    return workflow.identify(
+        args.study,
+        args.files,
+        per_beat=args.per_beat,
+        source_rate=args.source_rate,
+        report=report,
+    )
 
 
 def _verify(args: argparse.Namespace, report: Report) -> Any:
     from core import workflow
 
-    return workflow.verify(args.study, args.files, subject=args.subject, report=report)
+    return workflow.verify(
+        args.study,
+        args.files,
+        subject=args.subject,
+        source_rate=args.source_rate,
+        report=report,
+    )
 
 
 def _tune(args: argparse.Namespace, report: Report) -> Any:

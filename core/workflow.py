@@ -208,12 +208,15 @@ def _unless_all_failed(results: list[dict[str, Any]], errors: list[UserError]) -
     return {"results": results}
 
 
-def read_probe(study: Study, file: str | Path) -> tuple[BeatSet, str]:
+def read_probe(
+    study: Study, file: str | Path, *, source_rate: float | None = None
+) -> tuple[BeatSet, str]:
     """Return the beats of a file as the study would have cut them, and why there are few.
 
     Args:
         study: The study whose rate, window and filters apply.
         file: A file of beats (``.npz`` or ``.csv`` as `write_beats` writes it) or a recording.
+        source_rate: Rate of a recording that tells none, in Hz; what the study had if None.
 
     Returns:
         Beats that were kept; if none were, those that were found; and one sentence on what is
@@ -230,7 +233,8 @@ def read_probe(study: Study, file: str | Path) -> tuple[BeatSet, str]:
         from core.models.authenticity import matched
 
         return matched(read_beats(path), study.beats("all").take(slice(1)), where=str(path)), ""
-    recording = read_recording(path, source_rate=study.info.options.source_rate)
+    rate = source_rate or study.info.options.source_rate
+    recording = read_recording(path, source_rate=rate)
     wanted = study.info.options.leads
     result = preprocess(recording, study.info.options, leads=wanted)
     if result.beats.shape[2] != len(study.info.leads):
@@ -273,7 +277,13 @@ def _holds_beats(path: Path) -> bool:
         raise UserError(path, "is damaged", "Write it again with export or generate") from error
 
 
-def authenticate(study: str | Path, file: str | Path, *, report: Report = silent) -> dict[str, Any]:
+def authenticate(
+    study: str | Path,
+    file: str | Path,
+    *,
+    source_rate: float | None = None,
+    report: Report = silent,
+) -> dict[str, Any]:
     """Tell whether beats are real or synthetic, by a judge trained on this study.
 
     Returns:
@@ -281,7 +291,7 @@ def authenticate(study: str | Path, file: str | Path, *, report: Report = silent
     """
     opened = Study.open(Path(study))
     judge = load_model(opened, "authenticity")
-    beats, reason = read_probe(opened, file)
+    beats, reason = read_probe(opened, file, source_rate=source_rate)
     if not len(beats):
         raise UserError(file, reason or "has no beats", "Give a recording with clear heartbeats")
     probability = judge.probability(beats)
@@ -296,6 +306,7 @@ def identify(
     files: Sequence[str | Path],
     *,
     per_beat: bool = False,
+    source_rate: float | None = None,
     report: Report = silent,
 ) -> dict[str, Any]:
     """Name the subject of each file; the study is not changed.
@@ -304,6 +315,7 @@ def identify(
         study: A study with a trained identifier.
         files: Recordings or files of beats, one subject each.
         per_beat: Also name the subject of each beat alone, under ``per_beat``.
+        source_rate: Rate of recordings that tell none, in Hz.
         report: Told about each file.
 
     Returns:
@@ -319,7 +331,7 @@ def identify(
     for i, file in enumerate(files):
         report(Progress("identify", i, len(files)))
         try:
-            beats, reason = read_probe(opened, file)
+            beats, reason = read_probe(opened, file, source_rate=source_rate)
         except UserError as error:
             errors.append(error)
             results.append(_no_answer(file, str(error)) | {"error": str(error)})
@@ -377,6 +389,7 @@ def verify(
     files: Sequence[str | Path],
     *,
     subject: str,
+    source_rate: float | None = None,
     report: Report = silent,
 ) -> dict[str, Any]:
     """Tell whether each file is of one subject.
@@ -393,7 +406,7 @@ def verify(
         raise UserError(
             f"--subject {subject}", "is not enrolled", did_you_mean(subject, identifier.classes)
         )
-    found = identify(study, files, report=report)["results"]
+    found = identify(study, files, source_rate=source_rate, report=report)["results"]
     results: list[dict[str, Any]] = []
     for entry in found:
         score = entry["scores"].get(subject)

@@ -148,7 +148,8 @@ def draw_summary(study: Study) -> None:
         )
         st.metric("Beats", f"{found['beats']:,}", border=True)
         st.metric("Beats left out", f"{found['rejected_beats']:,}", border=True)
-    st.caption("; ".join(found["remarks"]))
+    parts = ", ".join(f"{n:,} {name}" for name, n in found["partitions"].items())
+    st.caption(f"Beats by part: {parts}. {'; '.join(found['remarks'])}.")
     if found["refused"]:
         with st.expander(f"{len(found['refused'])} recordings are not used"):
             table = pd.DataFrame(found["refused"])

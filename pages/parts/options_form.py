@@ -10,6 +10,8 @@ from pydantic.fields import FieldInfo
 from core.options import PrepareOptions
 from core.partitions import SPLIT_WORDS
 
+WIDE_RANGE = 20.0
+"""Upper limit from which a number is stepped by whole units."""
 MAIN = ("split", "subject_from", "source_rate", "leads")
 WORDS: dict[str, dict[str, str]] = {
     "split": {name: f"{name}: {words.split(': ', 1)[-1]}" for name, words in SPLIT_WORDS.items()},
@@ -54,6 +56,7 @@ def _widget(name: str, field: FieldInfo) -> Any:
         min_value=low,
         max_value=high,
         value=field.default,
+        step=1.0 if high >= WIDE_RANGE else 0.05,
         format="%g",
         placeholder="as the files tell",
         help=f"From {low:g} to {high:g}",

@@ -203,6 +203,19 @@ def test_one_beat_is_named_but_not_accepted(
     assert "1 clear beat" in entry["reason"]
 
 
+def test_a_file_without_a_rate_asks_for_it(
+    trained_study: Path, demo_recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import wfdb
+
+    signal = wfdb.rdrecord(str(demo_recordings / "S02" / "session_2")).p_signal[:, 0]
+    np.savetxt(tmp_path / "ecg.csv", signal, fmt="%.4f")
+    line = _refused(capsys, "identify", trained_study, tmp_path / "ecg.csv")
+    assert "--source-rate" in line
+    words = ["identify", trained_study, tmp_path / "ecg.csv", "--source-rate", 250]
+    assert _run(capsys, *words)["results"][0]["predicted"] == "S02"
+
+
 def test_verify_says_yes_or_no_on_the_scale_of_identify(
     trained_study: Path, demo_recordings: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -248,3 +248,34 @@ def test_a_study_is_deleted_and_put_back(study: Path, open_page: OpenPage) -> No
     check(app)
     assert (study / "study.json").is_file()
     assert app.metric[0].value == "3"
+
+
+def test_ecg_id_is_fetched_and_prepared(
+    study: Path, submitted: Submitted, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from core.readers import physionet
+
+    monkeypatch.setattr(physionet, "download_ecgid", lambda folder, report: folder)
+    app = open_page("recordings", new_study=True)
+    next(b for b in app.button if b.label == "Get ECG-ID from PhysioNet").click().run()
+    check(app)
+    assert submitted.of("prepare")["name"] == "ECG-ID"
+    assert app.session_state["study"] == "ECG-ID"
+
+
+def test_no_network_is_told_in_one_sentence(
+    study: Path, submitted: Submitted, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from core.readers import physionet
+
+    def fail(folder: Path, report: object) -> Path:
+        raise UserError("ECG-ID", "cannot be fetched from physionet.org", "Try again")
+
+    monkeypatch.setattr(physionet, "download_ecgid", fail)
+    app = open_page("recordings", new_study=True)
+    next(b for b in app.button if b.label == "Get ECG-ID from PhysioNet").click().run()
+    check(app)
+    assert [e.value for e in app.error] == [
+        "ECG-ID: cannot be fetched from physionet.org. Try again."
+    ]
+    assert submitted.calls == []
