@@ -63,7 +63,7 @@ def draw_choice(study: Study) -> None:
         name = st.selectbox("Beats", list(generated), key="judge-generated")
     else:
         subject = st.selectbox("Subject", study.subjects, key="judge-subject")
-    if st.button("Judge", type="primary", icon=":material/gavel:", disabled=not ready):
+    if st.button("Judge", icon=":material/gavel:", disabled=not ready):
         with job_panel.one_sentence():
             if upload:
                 path = uploads.store_probe(upload)
@@ -83,7 +83,7 @@ def draw_verdict(study: Study, job: JobState) -> None:
     said = "Synthetic" if job.result["synthetic"] else "Real"
     sure = mean if job.result["synthetic"] else 1 - mean
     name = Path(job.arguments["file"]).name
-    st.subheader(f"{said}, with probability {sure:.2f}")
+    st.header(f"{said}, with probability {sure:.2f}")
     st.caption(
         f"{name}: mean over {len(probability)} beats. A judge of beats, trained on this study's "
         "people and generators; of others it knows nothing."
@@ -107,7 +107,7 @@ def draw_verdict(study: Study, job: JobState) -> None:
 def draw_judge(study: Study) -> None:
     """Draw how well the judge tells held-out beats apart."""
     card = study.card("authenticity")
-    st.subheader("How far the judge can be trusted")
+    st.header("How far the judge can be trusted")
     with st.grid(3):
         for key, label in (("accuracy", "Accuracy"), ("auc", "AUC"), ("brier", "Brier score")):
             if isinstance(card.get(key), int | float):

@@ -61,7 +61,7 @@ def draw_form(study: Study, models: list[str]) -> None:
                 key="generate-rate",
             )
             seed = st.number_input("Seed", 0, MAX_SEED, 0, key="generate-seed")
-        if not st.form_submit_button("Generate", type="primary", icon=":material/vital_signs:"):
+        if not st.form_submit_button("Generate", icon=":material/vital_signs:"):
             return
     with job_panel.one_sentence():
         begin(
@@ -94,7 +94,7 @@ def draw_result(study: Study, job: JobState | None, subject: str) -> None:
         )
         if asked.get("heart_rate"):
             title += f", {asked['heart_rate']:g} beats a minute"
-    st.subheader(title)
+    st.header(title)
     st.plotly_chart(
         beats_side_by_side(panels, scale),
         key="side-by-side",
@@ -152,7 +152,7 @@ def draw(study: Study) -> None:
     )
     done = job_panel.outcome(study.folder, job, key="generate")
     draw_result(study, done, done.arguments["subjects"][0] if done else subjects[0])
-    st.subheader("How close they come to real beats")
+    st.header("How close they come to real beats")
     figures_table.draw(study, only="realism")
 
 

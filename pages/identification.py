@@ -66,7 +66,7 @@ def draw_choice(study: Study, classes: list[str]) -> None:
     )
     label = "Identify" if claimed is None else "Verify"
     missing = not upload if kind == "A file" else recording is None
-    if st.button(label, type="primary", icon=":material/fingerprint:", disabled=missing):
+    if st.button(label, icon=":material/fingerprint:", disabled=missing):
         with job_panel.one_sentence():
             path = uploads.store_probe(upload) if upload else probe_file(study, str(recording))
             begin(study, path, claimed)
@@ -107,9 +107,9 @@ def draw_answer(study: Study, job: JobState, card: dict[str, Any]) -> None:
     found = job.result["results"][0]
     path = Path(job.arguments["files"][0])
     if found["accepted"]:
-        st.subheader(f"It is {found['predicted']}, score {_score(found['score'])}")
+        st.header(f"It is {found['predicted']}, score {_score(found['score'])}")
     else:
-        st.subheader("Cannot tell")
+        st.header("Cannot tell")
         nearest = f" Most alike: {found['predicted']}." if found["predicted"] else ""
         st.markdown(f"{str(found['reason']).rstrip('.').capitalize()}.{nearest}")
     st.caption(f"{path.name}: {found['beats']} clear beats.")
@@ -159,7 +159,7 @@ def draw(study: Study) -> None:
     done = job_panel.outcome(study.folder, job, key="identify")
     if done is not None:
         draw_answer(study, done, card)
-    st.subheader("Figures of the study")
+    st.header("Figures of the study")
     figures_table.draw(study, only="identification")
 
 

@@ -60,7 +60,7 @@ def draw_new_study() -> None:
         title = st.text_input("Name of the study", value=workspace.free_title(), key="new-title")
         persons, loose = _ask_whose(incoming, asked)
         options = options_form.prepare_options()
-        submitted = st.form_submit_button("Prepare", type="primary", icon=":material/play_arrow:")
+        submitted = st.form_submit_button("Prepare", icon=":material/play_arrow:")
     if submitted:
         with job_panel.one_sentence():
             _prepare(title, uploads.settle(incoming, persons), loose, options)

@@ -34,10 +34,11 @@ def draw_models(study: Study) -> None:
         card = study.card(name) if study.has_model(name) else None
         rows.append(
             {
-                "Model": MODEL_WORDS[name],
-                "Stands on": ", ".join(NEEDS[name]) or "beats",
+                "Model": name,
                 "State": "not trained" if card is None else f"trained, {card.get('preset', '')}",
                 "Seed": "" if card is None else str(card.get("seed", "")),
+                "What it is": MODEL_WORDS[name],
+                "Stands on": ", ".join(NEEDS[name]) or "beats",
             }
         )
     kept = content.kept_beats(study)
@@ -63,7 +64,7 @@ def draw_start(study: Study) -> None:
                 key="train-preset",
             )
             seed = st.number_input("Seed", 0, MAX_SEED, 0, key="train-seed")
-        if not st.form_submit_button("Train", type="primary", icon=":material/play_arrow:"):
+        if not st.form_submit_button("Train", icon=":material/play_arrow:"):
             return
     with job_panel.one_sentence():
         if not models:
@@ -130,10 +131,10 @@ def draw(study: Study) -> None:
     if job is None or not job.active:
         draw_start(study)
     if any(study.has_model(name) for name in MODEL_NAMES):
-        st.subheader("Finished models")
+        st.header("Finished models")
         draw_cards(study)
     if job is not None:
-        st.subheader("Trainings so far")
+        st.header("Trainings so far")
         draw_history(study)
 
 

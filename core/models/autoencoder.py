@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +69,8 @@ class Autoencoder:
         self.decoder = decoder
         self.history = history
         self.n_codes = int(decoder.input_shape[-1])
-        self.beat_shape: tuple[int, int] = tuple(int(n) for n in encoder.input_shape[1:])
+        _, n_samples, n_leads = encoder.input_shape
+        self.beat_shape = (int(n_samples), int(n_leads))
 
     @classmethod
     def fit(
@@ -143,7 +145,9 @@ class Autoencoder:
             UserError: A file is missing or damaged.
         """
         history = load_card(folder)["history"]
-        return cls(load_model(folder / "encoder.keras"), load_model(folder / "decoder.keras"), history)
+        return cls(
+            load_model(folder / "encoder.keras"), load_model(folder / "decoder.keras"), history
+        )
 
 
 def _checked(beats: FloatArray) -> FloatArray:
@@ -161,16 +165,21 @@ def _checked(beats: FloatArray) -> FloatArray:
     return beats
 
 
+@dataclass(frozen=True, eq=False)
 class _Basis:
-    """Mean, scale and principal components of beats, in scaled units."""
+    """Principal components of beats, in scaled units.
 
-    def __init__(
-        self, mean: FloatArray, scale: FloatArray, axes: FloatArray, spread: FloatArray
-    ) -> None:
-        self.mean = mean
-        self.scale = scale
-        self.axes = axes
-        self.spread = spread
+    Attributes:
+        mean: (n_samples, n_leads) mean beat.
+        scale: (n_leads,) standard deviation of each lead around it.
+        axes: (k, n_samples * n_leads) orthonormal rows.
+        spread: (k,) standard deviation along each.
+    """
+
+    mean: FloatArray
+    scale: FloatArray
+    axes: FloatArray
+    spread: FloatArray
 
 
 def _principal_components(beats: FloatArray) -> _Basis:

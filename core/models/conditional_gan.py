@@ -58,6 +58,9 @@ FLAT = 1e-3
 CHUNK = 8_192
 """Beats that go through the generator at once."""
 
+Z_KEY, U_KEY, REAL_KEY, FAKE_KEY = (0, 1), (0, 2), (0, 3), (0, 4)
+"""Added to a step's key: each random draw of a step has a stream of its own."""
+
 _STAGE = "train gan"
 _GENERATOR = "generator.keras"
 _CALIBRATION = "calibration.npz"
@@ -150,7 +153,13 @@ class ConditionalGan:
             [],
         )
         model.history = _train(
-            model, autoencoder, codes, preset=preset, seed=seed, report=report, checkpoint=checkpoint
+            model,
+            autoencoder,
+            codes,
+            preset=preset,
+            seed=seed,
+            report=report,
+            checkpoint=checkpoint,
         )
         model._calibrate(seed)
         return model
@@ -305,7 +314,10 @@ def _build_critic(parts: Components, n_features: int) -> keras.Model:
         x = layers.LeakyReLU(0.2)(layers.Dense(HIDDEN_UNITS)(x))
     projected = layers.Dense(HIDDEN_UNITS, name="projection")(layers.Concatenate()(condition))
     score = layers.Add()(
-        [layers.Dense(1)(x), layers.Dot(axes=1)([x, layers.Rescaling(HIDDEN_UNITS**-0.5)(projected)])]
+        [
+            layers.Dense(1)(x),
+            layers.Dot(axes=1)([x, layers.Rescaling(HIDDEN_UNITS**-0.5)(projected)]),
+        ]
     )
     return Model([features, *inputs], score, name="critic")
 
@@ -318,7 +330,9 @@ def _beat_features(beat: Any, mean_beat: Any, level: Any) -> Any:
 
     def log_spectrum(values: Any) -> Any:
         spectrum = tf.signal.rfft(tf.transpose(values, (0, 2, 1)))[..., :bins]
-        return tf.math.log(tf.sqrt(tf.math.real(spectrum * tf.math.conj(spectrum)) + 1e-6) + SPECTRUM_FLOOR)
+        return tf.math.log(
+            tf.sqrt(tf.math.real(spectrum * tf.math.conj(spectrum)) + 1e-6) + SPECTRUM_FLOOR
+        )
 
     centre = tf.reduce_mean(beat, axis=1, keepdims=True)
     size = tf.math.reduce_std(beat, axis=1, keepdims=True) + 1e-3
@@ -337,7 +351,14 @@ def _beat_features(beat: Any, mean_beat: Any, level: Any) -> Any:
         tf.math.log(spread),
         10 * tf.sqrt(tf.reduce_mean(bend**2, axis=1) + 1e-8),
     ]
-    flat = [shape, 5 * slope, log_spectrum(shape) / 2, departure, log_spectrum(departure) / 2, *statistics]
+    flat = [
+        shape,
+        5 * slope,
+        log_spectrum(shape) / 2,
+        departure,
+        log_spectrum(departure) / 2,
+        *statistics,
+    ]
     n_values = [int(np.prod(part.shape[1:])) for part in flat]
     return tf.concat([tf.reshape(p, (-1, n)) for p, n in zip(flat, n_values, strict=True)], axis=1)
 
@@ -390,8 +411,8 @@ def _train(
         return critic([see(w, which), *told], training=True)[:, 0]
 
     def draw(which: Any, key: Any) -> Any:
-        z = tf.random.stateless_normal((batch, k), key + [0, 1])
-        u = tf.random.stateless_normal((batch, NOISE_INPUTS), key + [0, 2])
+        z = tf.random.stateless_normal((batch, k), key + Z_KEY)
+        u = tf.random.stateless_normal((batch, NOISE_INPUTS), key + U_KEY)
         told = (tf.gather(context, which), tf.gather(subject, which), tf.gather(label, which))
         return _generate(generator, z, u, *told)
 
@@ -401,12 +422,12 @@ def _train(
     def pick(key: Any) -> tuple[Any, Any]:
         rows = tf.random.stateless_uniform((batch,), key, 0, n, tf.int64)
         which = tf.gather(home, rows)
-        return noisy(tf.gather(real_white, rows), key + [0, 3]), which
+        return noisy(tf.gather(real_white, rows), key + REAL_KEY), which
 
     @tf.function(jit_compile=False)
     def critic_step(key: Any) -> tuple[Any, Any]:
         real, which = pick(key)
-        fake = noisy(draw(which, key), key + [0, 4])
+        fake = noisy(draw(which, key), key + FAKE_KEY)
         with tf.GradientTape() as tape:
             with tf.GradientTape() as inner:
                 both, twice = tf.concat([real, fake], 0), tf.concat([which, which], 0)
@@ -426,7 +447,7 @@ def _train(
         real, which = pick(key)
         with tf.GradientTape() as tape:
             w = draw(which, key)
-            margin = judge(noisy(w, key + [0, 4]), which) - judge(real, which)
+            margin = judge(noisy(w, key + FAKE_KEY), which) - judge(real, which)
             loss = tf.reduce_mean(tf.nn.softplus(-margin))
             first, second = tf.nn.moments(w, axes=[0])
             drift = tf.reduce_mean(first**2) + tf.reduce_mean((second - 1) ** 2)
@@ -465,7 +486,9 @@ def _train(
     return history
 
 
-def _whiten(codes: FloatArray, mixture: GaussianMixtureGenerator, component: IntArray) -> FloatArray:
+def _whiten(
+    codes: FloatArray, mixture: GaussianMixtureGenerator, component: IntArray
+) -> FloatArray:
     """Return the white numbers (n, k) that the Gaussians would place at the codes."""
     parts = mixture.components
     deviation = np.linalg.solve(parts.basis.T.astype(np.float64), (codes - parts.mean[component]).T)

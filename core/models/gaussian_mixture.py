@@ -29,6 +29,8 @@ SUBJECT_WEIGHT = 5.0
 """Beats at which a subject's own correlations count as much as their absence."""
 BETWEEN_WEIGHT = 20.0
 """Pairs of recordings at which their correlations count as much as their absence."""
+BETWEEN_SCALE_WEIGHT = 2.0
+"""Further recordings at which a subject's own change counts as much as everybody's."""
 MEAN_WEIGHT = 5.0
 """Beats at which a recording counts half in its subject's mean."""
 MIN_COMPONENT_BEATS = 20
@@ -72,8 +74,9 @@ class Components:
         subject: (c,) subject of each condition.
         label: (c,) label of each condition; empty without labels.
         condition_mean: (c, k) mean code over the condition's recordings.
-        between: (k, k) lower triangular factor of the covariance of recordings of one
-            condition, in the white basis; all zero if no condition has two recordings.
+        between: (k, k) lower triangular factor of how recordings of one condition differ, in
+            the white basis; all zero if no condition has two recordings.
+        between_scale: (c,) how much the recordings of each condition differ, on that shape.
     """
 
     basis: FloatArray
@@ -87,6 +90,7 @@ class Components:
     label: StrArray
     condition_mean: FloatArray
     between: FloatArray
+    between_scale: FloatArray
 
 
 class GaussianMixtureGenerator:
@@ -94,7 +98,8 @@ class GaussianMixtureGenerator:
 
     Noise level and electrode contact belong to the recording, so each has a Gaussian of its own;
     their correlations are shrunk to the subject's and these to the pooled ones, since a recording
-    has fewer beats than a code has numbers. A recording with beats of several kinds gets several, by the BIC.
+    has fewer beats than a code has numbers. A recording with beats of several kinds gets several,
+    by the BIC.
 
     Attributes:
         components: The Gaussians.
@@ -139,22 +144,22 @@ class GaussianMixtureGenerator:
         Raises:
             UserError: No recording has two beats of one label.
         """
-        codes = np.asarray(codes, dtype=np.float64)
-        names = _names(len(codes), subjects, recordings, labels)
+        exact = np.asarray(codes, dtype=np.float64)
+        names = _names(len(exact), subjects, recordings, labels)
         groups, group = np.unique(names, axis=0, return_inverse=True)
         group = group.reshape(-1)
         conditions, condition = np.unique(groups[:, [0, 2]], axis=0, return_inverse=True)
         condition = condition.reshape(-1)
 
-        assignment, owner = _split(codes, group, len(groups), seed, report)
-        basis, inverse = _white_basis(codes, assignment)
-        white = codes @ inverse
+        assignment, owner = _split(exact, group, len(groups), seed, report)
+        basis, inverse = _white_basis(exact, assignment)
+        white = exact @ inverse
         mean, factor, level = _moments(white, assignment, condition[owner])
 
         group_mean = _means(white, group, len(groups))
         trust = np.bincount(group) / (np.bincount(group) + MEAN_WEIGHT)
         condition_mean = _means(group_mean, condition, len(conditions), trust)
-        between = _between(group_mean - condition_mean[condition], condition, trust)
+        between, between_scale = _between(group_mean - condition_mean[condition], condition, trust)
 
         def code(values: npt.NDArray[np.float64]) -> FloatArray:
             return (values @ basis).astype(np.float32)
@@ -172,6 +177,7 @@ class GaussianMixtureGenerator:
                 label=conditions[:, 1],
                 condition_mean=code(condition_mean),
                 between=between.astype(np.float32),
+                between_scale=between_scale.astype(np.float32),
             ),
             assignment,
         )
@@ -264,7 +270,9 @@ class GaussianMixtureGenerator:
             raise UserError(folder / _FILE, "is not a mixture", "Train the model again")
         return cls(Components(**arrays))
 
-    def _requests(self, who: StrArray, what: StrArray | None) -> Iterator[tuple[IntArray, IntArray]]:
+    def _requests(
+        self, who: StrArray, what: StrArray | None
+    ) -> Iterator[tuple[IntArray, IntArray]]:
         """Yield the rows of each distinct request, and the Gaussians that may serve it."""
         parts = self.components
         owner = parts.subject[parts.condition]
@@ -305,6 +313,9 @@ class GaussianMixtureGenerator:
         which = which.reshape(-1)
         white = rng.standard_normal((which.max(initial=-1) + 1, len(parts.basis)), np.float32)
         shift = (white @ parts.between.T) @ parts.basis
+        owner = np.zeros(len(shift), np.int64)
+        owner[which] = parts.condition[component]
+        shift = shift * parts.between_scale[owner][:, None]
         home = parts.condition_mean[parts.condition] - parts.group_mean
         return home[component] + shift[which]
 
@@ -327,7 +338,8 @@ def _means(
     weight = np.ones(len(values)) if weight is None else weight
     total = np.zeros((n_groups, values.shape[1]))
     np.add.at(total, group, values * weight[:, None])
-    return total / np.bincount(group, weight, n_groups)[:, None]
+    mean: npt.NDArray[np.float64] = total / np.bincount(group, weight, n_groups)[:, None]
+    return mean
 
 
 def _white_basis(
@@ -419,10 +431,14 @@ def _moments(
 def _shrunk(
     scatter: npt.NDArray[np.float64], n: int, shared: npt.NDArray[np.float64]
 ) -> tuple[npt.NDArray[np.float64], float]:
-    """Return the covariance (k, k) of a recording from n beats, and its noise level."""
-    square = (np.trace(scatter) / len(scatter) + LEVEL_WEIGHT) / (n + LEVEL_WEIGHT)
-    variance = (np.diag(scatter) + VARIANCE_WEIGHT * square) / (n + VARIANCE_WEIGHT)
-    own = n / (n + RECORDING_WEIGHT)
+    """Return the covariance (k, k) of a recording from n beats, and its noise level.
+
+    One beat tells nothing of either.
+    """
+    known = n if n > 1 else 0
+    square = (np.trace(scatter) / len(scatter) + LEVEL_WEIGHT) / (known + LEVEL_WEIGHT)
+    variance = (np.diag(scatter) + VARIANCE_WEIGHT * square) / (known + VARIANCE_WEIGHT)
+    own = known / (known + RECORDING_WEIGHT)
     correlation = own * _correlation(scatter) + (1 - own) * shared
     np.fill_diagonal(correlation, 1)
     return correlation * np.sqrt(np.outer(variance, variance)), float(np.sqrt(square))
@@ -439,28 +455,51 @@ def _positive(covariance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     floor = 1e-6 * values[-1]
     if values[0] >= floor:
         return covariance
-    return (vectors * np.maximum(values, floor)) @ vectors.T
+    positive: npt.NDArray[np.float64] = (vectors * np.maximum(values, floor)) @ vectors.T
+    return positive
 
 
 def _between(
     deviation: npt.NDArray[np.float64], condition: IntArray, trust: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    """Return the Cholesky factor of how recordings of one condition differ, white basis."""
-    repeated = np.bincount(condition)[condition] > 1
-    freedom = int(repeated.sum()) - len(set(condition[repeated]))
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return how recordings of one condition differ, in the white basis.
+
+    A few people change a hundred times more than others; so each condition has a scale of its
+    own, shrunk to the geometric mean, and what is pooled over all is the shape.
+
+    Args:
+        deviation: (g, k) of each recording's mean from its condition's.
+        condition: (g,) which condition each recording belongs to.
+        trust: (g,) how well each recording's mean is known.
+
+    Returns:
+        Cholesky factor (k, k) of the shape, and scale (c,); all zero if nobody has two recordings.
+    """
     k = deviation.shape[1]
-    if freedom < 1:
-        return np.zeros((k, k))
-    weighted = deviation[repeated] * np.sqrt(trust[repeated] / trust[repeated].mean())[:, None]
-    scatter = weighted.T @ weighted
-    own = freedom / (freedom + BETWEEN_WEIGHT)
-    covariance = own * scatter / freedom
-    np.fill_diagonal(covariance, np.maximum(np.diag(scatter) / freedom, FLAT))
-    return np.linalg.cholesky(_positive(covariance))
+    freedom = np.bincount(condition) - 1
+    repeated = freedom > 0
+    total = np.bincount(condition, np.square(deviation).sum(axis=1) * trust / trust.mean())
+    square = total / np.maximum(freedom, 1) / k
+    if not (square[repeated] > 0).any():
+        return np.zeros((k, k)), np.zeros(len(freedom))
+    floor = FLAT * square.max()
+    log_square = np.log(np.maximum(square, floor))
+    own = freedom / (freedom + BETWEEN_SCALE_WEIGHT)
+    scale = np.exp((own * log_square + (1 - own) * log_square[repeated].mean()) / 2)
+    known = repeated[condition]
+    shape = deviation[known] * np.sqrt(trust[known] / trust.mean())[:, None]
+    shape = shape / scale[condition[known]][:, None]
+    n = int(freedom[repeated].sum())
+    scatter = shape.T @ shape
+    covariance = n / (n + BETWEEN_WEIGHT) * scatter / n
+    np.fill_diagonal(covariance, np.maximum(np.diag(scatter) / n, FLAT))
+    return np.linalg.cholesky(_positive(covariance)), scale
 
 
 def _by_value(values: IntArray) -> Iterator[tuple[int, IntArray]]:
     """Yield each distinct value with the positions where it stands."""
+    if not len(values):
+        return
     order = np.argsort(values, kind="stable")
     distinct, start = np.unique(values[order], return_index=True)
     for value, rows in zip(distinct, np.split(order, start[1:]), strict=True):

@@ -1,4 +1,4 @@
-"""Arrays and a card of scalars -> files of a model's folder, and a training's state -> checkpoint."""
+"""Arrays and scalars of a model -> files of its folder; state of a training -> checkpoint."""
 
 from __future__ import annotations
 

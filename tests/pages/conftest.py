@@ -206,7 +206,7 @@ def check(app: AppTest) -> None:
 
 def words(app: AppTest) -> str:
     """Return all text that a page shows."""
-    kinds = ("title", "subheader", "markdown", "caption", "info", "warning", "error", "success")
+    kinds = ("title", "header", "markdown", "caption", "info", "warning", "error", "success")
     return "\n".join(str(e.value) for kind in kinds for e in app.get(kind))
 
 

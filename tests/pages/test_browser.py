@@ -14,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
 from core import cluster
@@ -33,6 +34,7 @@ FLAGS = (
 )
 PAGES = ("Recordings", "Training", "Generation", "Authenticity", "Identification")
 PERSONS = ("Person_01", "Person_03", "Person_05")
+KNOWN_UPSTREAM = {"svg-img-alt", "presentation-role-conflict"}
 SHORT_MS, LONG_MS = 60_000, 400_000
 PHONE_PX = 390
 
@@ -134,6 +136,12 @@ def idle(page: Page) -> None:
     )
 
 
+def accessible(page: Page) -> None:
+    """Assert that axe finds nothing but what Streamlit itself is known for."""
+    found = {entry["id"] for entry in Axe().run(page).response["violations"]}
+    assert found <= KNOWN_UPSTREAM
+
+
 def sound(page: Page) -> None:
     """Assert that nothing raised and that no error is shown."""
     expect(page.get_by_test_id("stException")).to_have_count(0)
@@ -202,3 +210,4 @@ def test_from_upload_to_identification(address: str, page: Page, recordings: Pat
         idle(page)
         sound(page)
         fits(page)
+        accessible(page)

@@ -162,7 +162,7 @@ def test_the_verdict_tells_its_probability_and_every_beat(
     trained: Path, open_page: OpenPage
 ) -> None:
     app = open_page("authenticity")
-    assert app.subheader[0].value == "Synthetic, with probability 0.70"
+    assert app.header[0].value == "Synthetic, with probability 0.70"
     assert list(app.dataframe[0].value["Said"]) == ["synthetic", "synthetic", "real"]
     assert [m.value for m in app.metric] == ["0.610", "0.640", "0.240"]
 
@@ -204,7 +204,7 @@ def test_an_uploaded_file_is_judged(
 
 def test_who_it_is_with_the_runners_up(trained: Path, open_page: OpenPage) -> None:
     app = open_page("identification")
-    assert app.subheader[0].value == "It is S02, score 0.930"
+    assert app.header[0].value == "It is S02, score 0.930"
     assert [name.strip() for name in chart(app)["data"][0]["y"]] == ["S03", "S01", "S02"]
     names = [t.get("name") for t in chart(app, 1)["data"]]
     assert "This recording" in names
@@ -217,7 +217,7 @@ def test_cannot_tell_says_why(trained: Path, open_page: OpenPage) -> None:
     result: dict[str, Any] = {"results": [said]}
     write_job(trained, "identify", {"files": [str(path)]}, result=result)
     app = open_page("identification")
-    assert app.subheader[0].value == "Cannot tell"
+    assert app.header[0].value == "Cannot tell"
     assert "Too unlike everyone who is enrolled. Most alike: S02." in words(app)
 
 

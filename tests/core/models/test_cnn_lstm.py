@@ -119,6 +119,7 @@ def test_a_stranger_scores_below_the_enrolled(identifier: Identifier) -> None:
         signals=np.random.default_rng(0).standard_normal(noise.signals.shape).astype(np.float32),
     )
     assert identifier.score(noise).max() < min(identifier.threshold, enrolled.min())
+    assert 0.95 < identifier.threshold < 1, "a gallery of four is stricter than one of twenty"
 
 
 def test_saved_and_loaded_it_scores_the_same(identifier: Identifier, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from core.models.conditional_gan import ConditionalGan
 from core.progress import Progress
 
 N_BEATS = 20
-STEPS = 60
+STEPS = 40
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +48,7 @@ def autoencoder() -> Autoencoder:
 def gan(autoencoder: Autoencoder) -> ConditionalGan:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(module.STEPS, "quick", STEPS)
+        patch.setattr(module, "STEPS_A_REPORT", 20)
         return ConditionalGan.fit(autoencoder, *_people(), preset="quick", seed=0)
 
 
@@ -84,17 +85,20 @@ def test_moments_of_each_recording_are_kept(gan: ConditionalGan, autoencoder: Au
     assert np.sqrt(drawn.var(axis=0).sum() / real.var(axis=0).sum()) == pytest.approx(1, abs=0.15)
 
 
-def test_new_days_spread_wider_than_recorded_ones(gan: ConditionalGan) -> None:
-    days = [
-        gan.sample(["bob"] * 2_000, seed=0, days=days).var(axis=0).sum()
-        for days in ("recorded", "new")
-    ]
-    assert days[1] > 1.1 * days[0]
+def test_new_days_move_the_mean_of_a_recording(
+    gan: ConditionalGan, autoencoder: Autoencoder
+) -> None:
+    def wander(days: str) -> float:
+        codes = gan.sample(["bob"] * 2_000, seed=0, days=days)  # type: ignore[arg-type]
+        r_height = autoencoder.decode(codes)[:, 21, 0]
+        return float(r_height.reshape(-1, 20).mean(axis=1).std())
+
+    assert wander("new") > 2 * wander("recorded")
 
 
 def test_labels_are_obeyed(autoencoder: Autoencoder) -> None:
     beats, subjects, recordings = _people()
-    labels = np.where(subjects == "ada", "tall", "other")
+    labels = np.where(subjects == "ada", "tall", "as ever").astype("<U16")
     labels[::4] = "upside down"
     beats[::4] *= -1
     model = ConditionalGan.fit(
@@ -140,11 +144,10 @@ def test_cancelled_training_resumes_to_the_same_generator(
         report=lambda p: seen.append(p.done),
         checkpoint=tmp_path,
     )
-    assert seen == [40, 60]
+    assert seen == [40]
     asked = ["ada", "bob"] * 10
-    whole = ConditionalGan.fit(autoencoder, *_people(), preset="quick", seed=0)
-    np.testing.assert_array_equal(resumed.sample(asked, seed=1), whole.sample(asked, seed=1))
-    assert resumed.history == whole.history
+    np.testing.assert_array_equal(resumed.sample(asked, seed=1), gan.sample(asked, seed=1))
+    assert resumed.history == gan.history
 
 
 def test_saved_and_loaded_it_draws_the_same(gan: ConditionalGan, tmp_path: Path) -> None:

@@ -163,5 +163,5 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     codes, subjects, recordings = _people()
     GaussianMixtureGenerator.fit(codes, subjects, recordings, seed=0).save(tmp_path)
     (tmp_path / "mixture.npz").write_bytes(b"PK\x03\x04 not an archive")
-    with pytest.raises(UserError, match="mixture.npz"):
+    with pytest.raises(UserError, match=r"mixture\.npz"):
         GaussianMixtureGenerator.load(tmp_path)
