@@ -17,6 +17,7 @@ from core.options import MODEL_NAMES, PrepareOptions, parse_options
 from core.progress import Progress, Report, silent
 
 OK, FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
+Run = Callable[[argparse.Namespace, Report], Any]
 NOTICE = "Research use only. Not a medical device."
 
 
@@ -41,7 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_Parser)
 
-    def verb(name: str, text: str, run: Callable[[argparse.Namespace, Report], Any]) -> _Parser:
+    def verb(name: str, text: str, run: Run) -> _Parser:
         one: _Parser = verbs.add_parser(name, help=text, description=f"{text}. {NOTICE}")
         one.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
         one.set_defaults(run=run)
@@ -52,7 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
             "--source-rate", type=float, metavar="HZ", help="rate of files that tell none"
         )
 
-    one = verb("demo", "Make a study of the simulated demo cohort, prepared", _demo)
+    one = verb("demo", "Make a study of the simulated demo cohort, prepared", _function("demo"))
     one.add_argument("study", metavar="DIR", help="folder of the new study")
 
     one = verb("prepare", "Read ECG files, clean them, find beats, store them as a study", _prepare)
@@ -69,7 +70,7 @@ def build_parser() -> argparse.ArgumentParser:
     one.add_argument("--window", metavar="fixed|r_to_r")
     one.add_argument("--normalisation", metavar="none|zscore|minmax")
 
-    one = verb("train", "Fit the models of a study and save them", _train)
+    one = verb("train", "Fit the models of a study and save them", _function("train"))
     one.add_argument("study", metavar="DIR")
     one.add_argument("--models", type=_split, metavar=",".join(MODEL_NAMES))
     one.add_argument("--preset", default="full", metavar="quick|full")
@@ -77,64 +78,84 @@ def build_parser() -> argparse.ArgumentParser:
     one.add_argument("--target", default="auto", metavar="auto|subject|label")
     one.add_argument("--resume", action="store_true", help="go on with what was interrupted")
 
-    one = verb("export", "Write a study's real beats to a file", _export)
+    one = verb("export", "Write a study's real beats to a file", _function("export"))
     one.add_argument("study", metavar="DIR")
     one.add_argument("--out", required=True, metavar="FILE.npz|.csv")
     one.add_argument("--partition", default="all", metavar="train|validation|test|all")
     one.add_argument("--signal", default="smoothed", metavar="smoothed|clean|raw")
 
-    one = verb("generate", "Write synthetic beats to a file", _generate)
+    one = verb("generate", "Write synthetic beats to a file", _function("generate"))
     one.add_argument("study", metavar="DIR")
     one.add_argument("--model", default="gan", metavar="gan|mixture")
     one.add_argument("--per-subject", type=int, default=50, metavar="N")
-    one.add_argument("--subject", action="append", metavar="S", help="may be given several times")
+    one.add_argument(
+        "--subject",
+        dest="subjects",
+        action="append",
+        metavar="S",
+        help="may be given several times",
+    )
     one.add_argument("--label", metavar="L")
     one.add_argument("--heart-rate", type=float, metavar="BPM")
     one.add_argument("--days", default="recorded", metavar="recorded|new")
     one.add_argument("--seed", type=int, default=0, metavar="N")
     one.add_argument("--out", required=True, metavar="FILE.npz|.csv")
 
-    one = verb("authenticate", "Tell whether a file's beats are real or synthetic", _authenticate)
+    one = verb(
+        "authenticate",
+        "Tell whether a file's beats are real or synthetic",
+        _function("authenticate"),
+    )
     one.add_argument("study", metavar="DIR")
     one.add_argument("file", metavar="FILE", help="a file of beats or a recording")
     source_rate(one)
 
-    one = verb("identify", "Tell who each file is of", _identify)
+    one = verb("identify", "Tell who each file is of", _function("identify"))
     one.add_argument("study", metavar="DIR")
     one.add_argument("files", nargs="+", metavar="FILE")
     one.add_argument("--per-beat", action="store_true", help="also name each beat alone")
     source_rate(one)
 
-    one = verb("verify", "Tell whether each file is of one subject", _verify)
+    one = verb("verify", "Tell whether each file is of one subject", _function("verify"))
     one.add_argument("study", metavar="DIR")
     one.add_argument("files", nargs="+", metavar="FILE")
     one.add_argument("--subject", required=True, metavar="NAME")
     source_rate(one)
 
-    one = verb("tune", "Search the identifier's hyper-parameters", _tune)
+    one = verb("tune", "Search the identifier's hyper-parameters", _function("tune"))
     one.add_argument("study", metavar="DIR")
     one.add_argument("--trials", type=int, default=20, metavar="N")
     one.add_argument("--seed", type=int, default=0, metavar="N")
 
-    one = verb("report", "Write a study for reading", _report)
+    one = verb("report", "Write a study for reading", _function("write_report"))
     one.add_argument("study", metavar="DIR")
     one.add_argument("--out", required=True, metavar="FILE.html|.pdf")
 
-    one = verb("peaks", "Find R peaks, as sample numbers at each file's own rate", _peaks)
+    one = verb(
+        "peaks", "Find R peaks, as sample numbers at each file's own rate", _function("peaks")
+    )
     one.add_argument("files", nargs="+", metavar="FILE")
     source_rate(one)
 
-    one = verb("evaluate", "Compute every figure of a study, with its protocol", _evaluate)
+    one = verb(
+        "evaluate", "Compute every figure of a study, with its protocol", _function("evaluate")
+    )
     one.add_argument("study", metavar="DIR")
     one.add_argument("--seed", type=int, default=0, metavar="N")
     one.add_argument("--redraws", type=int, default=5, metavar="N", help="draws for each figure")
     return parser
 
 
-def _demo(args: argparse.Namespace, report: Report) -> Any:
-    from core import workflow
+def _function(name: str) -> Run:
+    """Return what calls a function of `core.workflow` with a verb's words by their names."""
 
-    return workflow.demo(args.study, report=report)
+    def run(args: argparse.Namespace, report: Report) -> Any:
+        from core import workflow
+
+        words = {k: v for k, v in vars(args).items() if k not in ("verb", "run", "json")}
+        return getattr(workflow, name)(**words, report=report)
+
+    return run
 
 
 def _prepare(args: argparse.Namespace, report: Report) -> Any:
@@ -151,99 +172,6 @@ def _prepare(args: argparse.Namespace, report: Report) -> Any:
         values["notch_hz"] = int(args.notch_hz)
     options = parse_options(PrepareOptions, values)
     return workflow.prepare(args.sources, args.study, options=options, report=report)
-
-
-def _train(args: argparse.Namespace, report: Report) -> Any:
-    from core import workflow
-
-    return workflow.train(
-        args.study,
-        models=args.models,
-        preset=args.preset,
-        seed=args.seed,
-        resume=args.resume,
-        target=args.target,
-        report=report,
-    )
-
-
-def _export(args: argparse.Namespace, report: Report) -> Any:
-    from core import workflow
-
-    return workflow.export(
-        args.study, args.out, partition=args.partition, signal=args.signal, report=report
-    )
-
-
-def _generate(args: argparse.Namespace, report: Report) -> Any:
-    from core import workflow
-
-    return workflow.generate(
-        args.study,
-        args.out,
-        model=args.model,
-        per_subject=args.per_subject,
-        subjects=args.subject,
-        label=args.label,
-        heart_rate=args.heart_rate,
-        days=args.days,
-        seed=args.seed,
-        report=report,
-    )
-
-
-def _authenticate(args: argparse.Namespace, report: Report) -> Any:
-    from core import workflow
-
-    return workflow.authenticate(args.study, args.file, source_rate=args.source_rate, report=report)
-
-
-def _identify(args: argparse.Namespace, report: Report) -> Any:
-    from core import workflow
-
-    return workflow.identify(
-        args.study,
-        args.files,
-        per_beat=args.per_beat,
-        source_rate=args.source_rate,
-        report=report,
-    )
-
-
-def _verify(args: argparse.Namespace, report: Report) -> Any:
-    from core import workflow
-
-    return workflow.verify(
-        args.study,
-        args.files,
-        subject=args.subject,
-        source_rate=args.source_rate,
-        report=report,
-    )
-
-
-def _tune(args: argparse.Namespace, report: Report) -> Any:
-    from core import workflow
-
-    return workflow.tune(args.study, trials=args.trials, seed=args.seed, report=report)
-
-
-def _report(args: argparse.Namespace, report: Report) -> Any:
-    from core import workflow
-
-    return workflow.write_report(args.study, args.out, report=report)
-
-
-def _peaks(args: argparse.Namespace, report: Report) -> Any:
-    from core import workflow
-
-    return workflow.peaks(args.files, source_rate=args.source_rate, report=report)
-
-
-def _evaluate(args: argparse.Namespace, report: Report) -> Any:
-    from core import workflow
-
-    return workflow.evaluate(args.study, seed=args.seed, redraws=args.redraws, report=report)
 
 
 def _progress_bar() -> Report:

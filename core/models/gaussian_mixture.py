@@ -313,11 +313,10 @@ class GaussianMixtureGenerator:
         which = which.reshape(-1)
         white = rng.standard_normal((which.max(initial=-1) + 1, len(parts.basis)), np.float32)
         shift = (white @ parts.between.T) @ parts.basis
-        owner = np.zeros(len(shift), np.int64)
-        owner[which] = parts.condition[component]
-        shift = shift * parts.between_scale[owner][:, None]
+        condition = parts.condition[component]
+        scaled = shift[which] * parts.between_scale[condition][:, None]
         home = parts.condition_mean[parts.condition] - parts.group_mean
-        return home[component] + shift[which]
+        return (home[component] + scaled).astype(np.float32)
 
 
 def _names(n: int, *columns: npt.ArrayLike | None) -> StrArray:
@@ -479,7 +478,7 @@ def _between(
     freedom = np.bincount(condition) - 1
     repeated = freedom > 0
     total = np.bincount(condition, np.square(deviation).sum(axis=1) * trust / trust.mean())
-    square = total / np.maximum(freedom, 1) / k
+    square = np.asarray(total / np.maximum(freedom, 1) / k, dtype=np.float64)
     if not (square[repeated] > 0).any():
         return np.zeros((k, k)), np.zeros(len(freedom))
     floor = FLAT * square.max()
@@ -493,7 +492,8 @@ def _between(
     scatter = shape.T @ shape
     covariance = n / (n + BETWEEN_WEIGHT) * scatter / n
     np.fill_diagonal(covariance, np.maximum(np.diag(scatter) / n, FLAT))
-    return np.linalg.cholesky(_positive(covariance)), scale
+    factor = np.linalg.cholesky(_positive(covariance.astype(np.float64)))
+    return factor, scale.astype(np.float64)
 
 
 def _by_value(values: IntArray) -> Iterator[tuple[int, IntArray]]:
