@@ -460,7 +460,7 @@ def _positive(covariance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 def _between(
     deviation: npt.NDArray[np.float64], condition: IntArray, trust: npt.NDArray[np.float64]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Return how recordings of one condition differ, in the white basis.
 
     A few people change a hundred times more than others; so each condition has a scale of its
@@ -478,7 +478,7 @@ def _between(
     freedom = np.bincount(condition) - 1
     repeated = freedom > 0
     total = np.bincount(condition, np.square(deviation).sum(axis=1) * trust / trust.mean())
-    square = np.asarray(total / np.maximum(freedom, 1) / k, dtype=np.float64)
+    square = total / np.maximum(freedom, 1) / k
     if not (square[repeated] > 0).any():
         return np.zeros((k, k)), np.zeros(len(freedom))
     floor = FLAT * square.max()
@@ -492,8 +492,7 @@ def _between(
     scatter = shape.T @ shape
     covariance = n / (n + BETWEEN_WEIGHT) * scatter / n
     np.fill_diagonal(covariance, np.maximum(np.diag(scatter) / n, FLAT))
-    factor = np.linalg.cholesky(_positive(covariance.astype(np.float64)))
-    return factor, scale.astype(np.float64)
+    return np.linalg.cholesky(_positive(covariance)), scale
 
 
 def _by_value(values: IntArray) -> Iterator[tuple[int, IntArray]]:

@@ -58,6 +58,8 @@ LATE_COST_MOST = 2.5
 PREDECESSORS = 6
 PASSES = 2
 
+FILTER_PAD = 15
+"""Samples mirrored at both ends before filtering; what `sosfiltfilt` takes for two sections."""
 SHAPE_S = 0.12
 SHAPE_LAG_S = 0.04
 ALIKE = 0.8
@@ -222,13 +224,26 @@ def _fill_gaps(x: Float64Array) -> tuple[Float64Array, BoolArray | None]:
 
 
 @lru_cache(maxsize=32)
-def _sections(rate: float) -> Float64Array:
-    return np.asarray(sps.butter(2, BAND_HZ, "bandpass", fs=rate, output="sos"))
+def _sections(rate: float) -> tuple[Float64Array, Float64Array]:
+    """Return the band-pass as second-order sections, and their state at rest for an input of 1."""
+    sections = np.asarray(sps.butter(2, BAND_HZ, "bandpass", fs=rate, output="sos"))
+    return sections, np.asarray(sps.sosfilt_zi(sections))
 
 
 def _band_pass(x: Float64Array, rate: float) -> Float64Array:
-    """Keep `BAND_HZ`, without lag."""
-    return np.asarray(sps.sosfiltfilt(_sections(rate), x, axis=0))
+    """Keep `BAND_HZ`, without lag.
+
+    `scipy.signal.sosfiltfilt` with the state at rest computed once a rate: on short recordings
+    that is half of its time.
+    """
+    sections, rest = _sections(rate)
+    rest = rest.reshape(*rest.shape, *(1,) * (x.ndim - 1))
+    n = min(FILTER_PAD, len(x) - 1)
+    before, after = 2 * x[0] - x[n:0:-1], 2 * x[-1] - x[-2 : -n - 2 : -1]
+    padded = np.concatenate([before, x, after])
+    forth, _ = sps.sosfilt(sections, padded, axis=0, zi=rest * padded[0])
+    back, _ = sps.sosfilt(sections, forth[::-1], axis=0, zi=rest * forth[-1])
+    return np.asarray(back[::-1][n : n + len(x)])
 
 
 def _envelope(x: Float64Array, rate: float) -> Float64Array:

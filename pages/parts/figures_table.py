@@ -12,28 +12,49 @@ from core.study import Study
 from pages.parts import job_panel
 
 
-def rows(figures: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[dict[str, Any]]:
-    """Yield a row a figure: a mapping with ``value``, ``n``, ``protocol`` and maybe ``ceiling``."""
+def rows(
+    figures: Mapping[str, Any], path: tuple[str, ...] = (), protocol: str = ""
+) -> Iterator[dict[str, str]]:
+    """Yield a row a figure, with the nearest protocol above it.
+
+    A figure is a mapping with ``value``, or a fractional number beside ``probes``, how many it is
+    of; ``<name>_interval`` beside it is its interval.
+    """
+    protocol = str(figures.get("protocol", protocol))
+    own = (*path[:-1], str(figures["name"])) if "name" in figures else path
     for name, entry in figures.items():
-        if not isinstance(entry, Mapping):
-            continue
-        here = (*path, str(name))
-        if "value" not in entry:
-            yield from rows(entry, here)
-            continue
-        yield {
-            "Of": ", ".join(path).replace("_", " "),
-            "Figure": str(name).replace("_", " "),
-            "Value": _number(entry["value"]),
-            "Real beats": _number(entry.get("ceiling")),
-            "n": _number(entry.get("n")),
-            "Protocol": str(entry.get("protocol", "")),
-        }
+        if isinstance(entry, Mapping) and "value" in entry:
+            yield _row(own, name, entry, str(entry.get("protocol", protocol)))
+        elif isinstance(entry, Mapping):
+            yield from rows(entry, (*own, str(name)), protocol)
+        elif isinstance(entry, float):
+            figure = {
+                "value": entry,
+                "n": figures.get("probes"),
+                "interval": figures.get(f"{name}_interval"),
+            }
+            yield _row(own, name, figure, protocol)
+
+
+def _row(
+    path: tuple[str, ...], name: str, figure: Mapping[str, Any], protocol: str
+) -> dict[str, str]:
+    interval, error = figure.get("interval"), figure.get("standard_error")
+    spread = f"± {error:.2g}" if isinstance(error, float) else ""
+    if interval:
+        spread = " to ".join(_number(limit) for limit in interval)
+    return {
+        "Of": ", ".join(path).replace("_", " "),
+        "Figure": str(name).replace("_", " "),
+        "Value": _number(figure["value"]),
+        "Spread": spread,
+        "Real beats": _number(figure.get("ceiling")),
+        "n": _number(figure.get("n")),
+        "Protocol": protocol,
+    }
 
 
 def _number(value: Any) -> str:
-    if isinstance(value, Mapping):
-        value = value.get("value")
     if isinstance(value, float):
         return f"{value:.4g}"
     return "" if value is None else str(value)
@@ -49,8 +70,11 @@ def draw(study: Study, *, only: str) -> None:
     figures = study.figures() or {}
     section = figures.get(only)
     if section:
-        table = pd.DataFrame(list(rows(section)))
-        st.caption(f"{figures['protocol']}; seed {figures['seed']}.")
+        table = pd.DataFrame(list(rows(section, protocol=str(figures["protocol"]))))
+        st.caption(
+            f"{figures['protocol']}; seed {figures['seed']}. Spread: bootstrap interval over "
+            "subjects, or a standard error. Real beats: what they score in the same place."
+        )
         st.dataframe(table, hide_index=True, alt=f"Figures of {only} with their protocol")
     job = job_panel.newest(study.folder, "evaluate")
     if job is not None and job.status != job_panel.DONE:

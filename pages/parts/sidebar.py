@@ -25,6 +25,7 @@ STUDY_KEY = "study"
 NEXT_KEY = "next_study"
 DELETED_KEY = "deleted_study"
 NEW_KEY = "new_study"
+UNREADY_KEY = "unready_studies"
 RECORDINGS_PAGE = "pages/recordings.py"
 
 
@@ -44,6 +45,7 @@ def draw() -> None:
     with st.sidebar:
         entries = list_studies()
         titles = {entry.folder.name: _title(entry) for entry in entries}
+        st.session_state[UNREADY_KEY] = [e.folder.name for e in entries if not e.prepared]
         following = st.session_state.pop(NEXT_KEY, None)
         if following in titles:
             st.session_state[STUDY_KEY] = following
@@ -137,6 +139,8 @@ def chosen_study() -> Study | None:
     except UserError as error:
         _show_unprepared(folder, error)
         return None
+    if folder.name in st.session_state.get(UNREADY_KEY, ()):
+        st.rerun()
     if folder.name == DEMO:
         go_on_with_demo()
     if study.info.simulated or folder.name == DEMO:

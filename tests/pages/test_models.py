@@ -256,15 +256,31 @@ def test_figures_are_told_with_their_protocol(trained: Path, open_page: OpenPage
     figures = {
         "protocol": "split by record",
         "seed": 3,
-        "identification": {"real": {"rank1": figure}},
+        "identification": {
+            "gan": {"rank1": figure},
+            "real": {
+                "methods": {
+                    "joined": {
+                        "name": "network and discriminants",
+                        "beat": {"probes": 9, "rank_1": 0.5, "rank_1_interval": [0.25, 0.75]},
+                    }
+                }
+            },
+        },
         "realism": {},
         "authenticity": {},
     }
     (trained / "reports").mkdir()
     (trained / "reports" / "figures.json").write_text(json.dumps(figures))
     app = open_page("identification")
-    row = app.dataframe[-1].value.iloc[0]
-    assert list(row) == ["real", "rank1", "0.9", "1", "40", "by recording"]
+    told = app.dataframe[-1].value
+    assert told.to_numpy().tolist() == [
+        ["gan", "rank1", "0.9", "", "1", "40", "by recording"],
+        [
+            "real, methods, network and discriminants, beat",
+            *("rank 1", "0.5", "0.25 to 0.75", "", "9", "split by record"),
+        ],
+    ]
     assert "split by record; seed 3." in words(app)
 
 
