@@ -50,7 +50,7 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Survey:
-    """What files and folders hold: recordings in natural order, and what was passed over."""
+    """What files and folders hold: recordings in natural order, and what is no part of one."""
 
     recordings: tuple[Source, ...]
     skipped: tuple[Skipped, ...]
@@ -161,18 +161,15 @@ def _survey_folder(folder: Path) -> Survey:
     recordings: list[Source] = []
     skipped: list[Skipped] = []
     for path in files:
-        if path in manifests:
-            skipped.append(Skipped(path, "names the subjects"))
-        elif _identity(path) in owned or _belongs_to_header(path):
+        if path in manifests or _identity(path) in owned or _belongs_to_header(path):
             continue
-        elif path.suffix.lower().lstrip(".") in ANNOTATORS and path.with_suffix(".hea").is_file():
-            skipped.append(Skipped(path, "marks that belong to a recording"))
+        if path.suffix.lower().lstrip(".") in ANNOTATORS and path.with_suffix(".hea").is_file():
+            continue
+        kind, reason = kind_of(path)
+        if kind is None:
+            skipped.append(Skipped(path, reason))
         else:
-            kind, reason = kind_of(path)
-            if kind is None:
-                skipped.append(Skipped(path, reason))
-            else:
-                recordings.append(_as_source(path, kind, listed))
+            recordings.append(_as_source(path, kind, listed))
     return Survey(tuple(recordings), tuple(skipped))
 
 

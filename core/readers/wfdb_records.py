@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -205,11 +206,12 @@ def _not_none(path: Path, signal: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
 
 def _annotations(path: Path, rate: float, n_samples: int) -> tuple[Annotations | None, list[str]]:
     """Return the marks beside a header, if any, and a remark if they cannot be read."""
-    present = [name for name in ANNOTATORS if path.with_suffix(f".{name}").is_file()]
+    stem = str(path.with_suffix(""))
+    present = [name for name in ANNOTATORS if os.path.isfile(f"{stem}.{name}")]  # noqa: PTH113
     if not present:
         return None, []
     try:
-        samples, symbols, notes = _marks(str(path.with_suffix("")), present[0], rate)
+        samples, symbols, notes = _marks(stem, present[0], rate)
     except Exception:
         return None, [f"The marks in {path.stem}.{present[0]} cannot be read and are left out."]
     inside = (samples >= 0) & (samples < n_samples)

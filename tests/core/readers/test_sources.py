@@ -56,7 +56,7 @@ def test_other_files_are_skipped_and_listed(tmp_path: Path) -> None:
     (tmp_path / ".hidden.csv").write_text("1\n2\n")
     survey = survey_sources([tmp_path])
     assert [source.path.name for source in survey.recordings] == ["rec.hea"]
-    assert sorted(each.path.name for each in survey.skipped) == sorted([*others, "rec.atr"])
+    assert sorted(each.path.name for each in survey.skipped) == sorted(others)
     assert all(each.reason for each in survey.skipped)
 
 
@@ -107,7 +107,7 @@ def test_manifest_gives_session_and_label_and_other_files_stay(tmp_path: Path) -
         ("rec_2.npz", None, None, None),
         ("rec_10.npz", "anna", "day 2", "sinus"),
     ]
-    assert [each.path.name for each in survey.skipped] == ["rec.atr", "manifest.csv"]
+    assert survey.skipped == ()
 
 
 @pytest.mark.parametrize(
