@@ -459,7 +459,8 @@ def _gather(
         kept.append(part | {"rejected": rejected, "signals": signals})
         owners.append(number)
     if not kept:
-        return pd.DataFrame({"recording": [], "rejected": []}), np.empty(0, np.float32), pd.DataFrame()
+        nothing = pd.DataFrame({"recording": [], "rejected": []})
+        return nothing, np.empty(0, np.float32), pd.DataFrame()
     counts = [len(part["signals"]) for part in kept]
     joined = {key: np.concatenate([part[key] for part in kept]) for key in _PART_KEYS}
     owner = np.repeat(owners, counts)

@@ -143,7 +143,7 @@ def _provenance(study: Study, options: TrainOptions) -> dict[str, Any]:
         "beat_samples": int(train_beats.signals.shape[1]),
         "leads": list(study.info.leads),
         "normalisation": study.info.options.normalisation,
-        "protocol": SPLIT_WORDS[study.info.options.split],
+        "split": SPLIT_WORDS[study.info.options.split],
         "train_beats": len(train_beats),
         "train_subjects": len(set(train_beats.subject)),
         "train_sha256": hashlib.sha256(train_beats.signals.tobytes()).hexdigest(),

@@ -42,7 +42,7 @@ def _row(
     interval, error = figure.get("interval"), figure.get("standard_error")
     spread = f"± {error:.2g}" if isinstance(error, float) else ""
     if interval:
-        spread = " to ".join(_number(limit) for limit in interval)
+        spread = " to ".join("" if limit is None else f"{limit:.2g}" for limit in interval)
     return {
         "Of": ", ".join(path).replace("_", " "),
         "Figure": str(name).replace("_", " "),

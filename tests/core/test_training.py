@@ -66,7 +66,7 @@ def test_cards_tell_what_made_the_model(trained_study: Path) -> None:
         card = study.card(name)
         assert card["sampling_rate"] == 250
         assert card["train_beats"] == len(study.beats("train"))
-        assert card["protocol"].startswith("split by record")
+        assert card["split"].startswith("split by record")
         assert card["simulated"] is True
         assert set(card["versions"]) >= {"cardiotwin", "numpy", "tensorflow", "keras"}
 
