@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -85,7 +85,7 @@ def prepare(
             )
         staging = _open_staging(folder, plan)
         rows: list[dict[str, Any]] = []
-        parts: list[_Part | None] = []
+        parts: list[_Part] = []
         for i, source in enumerate(plan.sources):
             report(Progress("prepare", i, len(plan.sources)))
             row, part = _stage_one(staging, folder, i, source, plan.digests[i], options)
@@ -98,7 +98,9 @@ def prepare(
 
 
 def _make_plan(sources: Sequence[Source], options: PrepareOptions) -> _Plan:
-    digests = tuple(_digest(source) for source in sources)
+    folders = {source.path.parent for source in sources if source.path.suffix.lower() == ".hea"}
+    listings = {folder: sorted(os.listdir(folder)) for folder in folders}  # noqa: PTH208
+    digests = tuple(_digest(source, listings.get(source.path.parent, [])) for source in sources)
     content = {
         "layout": STUDY_VERSION,
         "options": options.model_dump(mode="json"),
@@ -111,18 +113,19 @@ def _make_plan(sources: Sequence[Source], options: PrepareOptions) -> _Plan:
     return _Plan(tuple(sources), digests, hashlib.sha256(text).hexdigest())
 
 
-def _digest(source: Source) -> str:
+def _digest(source: Source, beside: list[str]) -> str:
     """Return the SHA-256 of a source's files; empty if one cannot be read.
 
-    A header's signals and annotations bear its name.
+    A header's signals and annotations bear its name, and lie beside it.
     """
-    files = [source.path]
+    files = [str(source.path)]
     if source.path.suffix.lower() == ".hea":
-        files = sorted(source.path.parent.glob(f"{glob.escape(source.path.stem)}.*"))
+        folder = str(source.path.parent)
+        files = [f"{folder}/{name}" for name in beside if name.startswith(f"{source.path.stem}.")]
     total = hashlib.sha256()
-    for path in files:
+    for name in files:
         try:
-            with path.open("rb") as file:
+            with open(name, "rb") as file:  # noqa: PTH123 - three times as fast on many files
                 total.update(hashlib.file_digest(file, "sha256").digest())
         except OSError:
             return ""
@@ -172,32 +175,34 @@ def _save_array(path: Path, array: FloatArray) -> None:
 
 
 _Part = dict[str, np.ndarray]
-_PART_KEYS = (
-    "signals",
-    "r_sample",
-    "rr_before",
-    "rr_after",
-    "quality",
-    "rejected",
-    "symbol",
-    "label",
-    "features",
-)
+"""Beats of one recording: ``signals``, the columns of the beat table, and ``features``."""
 
 
-def _save_part(path: Path, part: _Part) -> None:
-    """Write one recording's beats: the arrays of `_PART_KEYS`, one after the other."""
-    with path.open("wb") as file:
-        for key in _PART_KEYS:
-            np.save(file, part[key], allow_pickle=False)
+def _save_part(path: Path, row: dict[str, Any], part: _Part) -> None:
+    """Write a recording's row and beats; the file appears whole or not at all.
+
+    A line of JSON, then the arrays one after the other: one small file a recording, written in a
+    tenth of the time of an ``.npz``.
+    """
+    shapes = {name: [array.dtype.str, array.shape] for name, array in part.items()}
+    temporary = f"{path}.new"
+    with open(temporary, "wb") as file:  # noqa: PTH123 - called once a recording
+        file.write(json.dumps({"row": row, "arrays": shapes}, allow_nan=False).encode() + b"\n")
+        for array in part.values():
+            file.write(array.tobytes())
+    os.replace(temporary, path)  # noqa: PTH105
 
 
-def _load_part(path: Path) -> _Part | None:
-    """Read what `_save_part` wrote; None if a recording had nothing to write."""
-    if not path.is_file():
-        return None
+def _load_part(path: Path) -> tuple[dict[str, Any], _Part]:
+    """Read what `_save_part` wrote."""
     with path.open("rb") as file:
-        return {key: np.load(file, allow_pickle=False) for key in _PART_KEYS}
+        head = json.loads(file.readline())
+        part: _Part = {}
+        for name, (kind, shape) in head["arrays"].items():
+            dtype = np.dtype(kind)
+            size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+            part[name] = np.frombuffer(file.read(size), dtype).reshape(shape)
+    return head["row"], part
 
 
 def _stage_one(
@@ -207,12 +212,11 @@ def _stage_one(
     source: Source,
     digest: str,
     options: PrepareOptions,
-) -> tuple[dict[str, Any], _Part | None]:
+) -> tuple[dict[str, Any], _Part]:
     """Return the row and the beats of one recording; both are in `staging` when it returns."""
-    done = staging / f"{number:05d}.json"
-    beats = staging / f"{number:05d}.part"
+    done = staging / f"{number:05d}.part"
     if done.is_file():
-        return json.loads(done.read_text()), _load_part(beats)
+        return _load_part(done)
     row: dict[str, Any] = {
         "path": str(source.path),
         "sha256": digest,
@@ -223,23 +227,23 @@ def _stage_one(
         "rejected": "",
         "remarks": [],
     }
-    part: _Part | None = None
+    part: _Part = {}
     try:
-        if source.kind == "beats":
-            part = _take_table(source, row, options)
-        else:
-            recording = read_recording(source.path, source_rate=options.source_rate)
-            signal = folder / "signals" / f"{number:05d}.npy"
-            part = _take_recording(source, recording, row, options, signal)
-        _save_part(beats, part)
-    except UserError as error:
-        row["rejected"] = str(error)
-        row["error"] = [error.where, error.fault, error.fix]
+        try:
+            if source.kind == "beats":
+                part = _take_table(source, row, options)
+            else:
+                recording = read_recording(source.path, source_rate=options.source_rate)
+                signal = folder / "signals" / f"{number:05d}.npy"
+                part = _take_recording(source, recording, row, options, signal)
+        except UserError as error:
+            row["rejected"] = str(error)
+            row["error"] = [error.where, error.fault, error.fix]
+        _save_part(done, row, part)
     except OSError as error:
         raise UserError(
             folder, f"cannot be written ({error.strerror})", "Free some space, then run it again"
         ) from None
-    write_json(done, row, indent=None)
     return row, part
 
 
@@ -276,7 +280,8 @@ def _take_recording(
     label = classes if labelled and not row["label"] else np.full(len(classes), row["label"])
     row["feature_names"] = list(result.feature_names)
     row["beat_samples"] = int(result.beats.shape[1])
-    _save_array(signal, np.stack([result.raw, result.clean]))
+    with signal.open("wb") as file:
+        np.save(file, np.stack([result.raw, result.clean]), allow_pickle=False)
     return {
         "signals": result.beats,
         "r_sample": result.r_peaks,
@@ -337,7 +342,7 @@ def _number(value: Any) -> float | None:
 def _assemble(
     folder: Path,
     rows: list[dict[str, Any]],
-    parts: list[_Part | None],
+    parts: list[_Part],
     plan: _Plan,
     options: PrepareOptions,
     name: str,
@@ -441,7 +446,7 @@ def _unique_names(rows: list[dict[str, Any]]) -> list[str]:
 
 def _gather(
     rows: list[dict[str, Any]],
-    parts: list[_Part | None],
+    parts: list[_Part],
     names: list[str],
     leads: list[str],
     n_samples: int,
@@ -450,7 +455,7 @@ def _gather(
     kept: list[_Part] = []
     owners: list[int] = []
     for number, (row, part) in enumerate(zip(rows, parts, strict=True)):
-        if part is None or len(row["leads"]) != len(leads):
+        if not part or len(row["leads"]) != len(leads):
             continue
         rejected = part["rejected"]
         if row["rejected"]:
@@ -462,7 +467,7 @@ def _gather(
         nothing = pd.DataFrame({"recording": [], "rejected": []})
         return nothing, np.empty(0, np.float32), pd.DataFrame()
     counts = [len(part["signals"]) for part in kept]
-    joined = {key: np.concatenate([part[key] for part in kept]) for key in _PART_KEYS}
+    joined = {key: np.concatenate([part[key] for part in kept]) for key in kept[0]}
     owner = np.repeat(owners, counts)
 
     def of_recording(key: str) -> np.ndarray:

@@ -256,13 +256,11 @@ def read_json(path: Path) -> Any:
         raise UserError(path, "is missing or damaged", "Run the step that makes it again") from None
 
 
-def write_json(path: Path, content: Any, *, indent: int | None = 1) -> None:
+def write_json(path: Path, content: Any) -> None:
     """Write a JSON file that appears whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(
-        json.dumps(content, indent=indent, allow_nan=False) + "\n", encoding="utf-8"
-    )
+    temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     temporary.replace(path)
 
 

@@ -280,8 +280,10 @@ def _weigh_leads(
         envelope = _envelope(np.gradient(band[:, lead : lead + 1], axis=0), rate)
         beats = float(np.median(_level(envelope, rate)))
         if beats > FLAT * largest[lead]:
-            between = float(np.median(envelope[envelope > FLAT * beats]))
             usable.append(lead)
+            if band.shape[1] == 1:
+                return np.array(usable, dtype=np.int64), np.ones(1)
+            between = float(np.median(envelope[envelope > FLAT * beats]))
             scale.append(beats / between**2)
     return np.array(usable, dtype=np.int64), np.array(scale) / max(scale, default=1.0)
 
@@ -328,7 +330,8 @@ def _find_templates(shapes: FloatArray) -> list[FloatArray]:
 def _choose(c: _Candidates, rough_level: Float64Array) -> tuple[BoolArray, list[FloatArray]]:
     """Choose the most plausible rhythm among the candidates; also return its common shapes."""
     templates: list[FloatArray] = []
-    chosen = _best_rhythm(c, _gain(c.strength / rough_level, THRESHOLD), None)
+    intervals = _intervals(c)
+    chosen = _best_rhythm(c, _gain(c.strength / rough_level, THRESHOLD), intervals, None)
     for _ in range(PASSES):
         if chosen.sum() < 3:
             break
@@ -343,7 +346,9 @@ def _choose(c: _Candidates, rough_level: Float64Array) -> tuple[BoolArray, list[
         if templates:
             likeness = np.max([(c.shapes @ t).max(axis=1) for t in templates], axis=0)
             gain += SHAPE_GAIN * (likeness - SHAPE_MID)
-        chosen = _best_rhythm(c, np.clip(gain, *GAIN_LIMITS), rr)
+        before, chosen = chosen, _best_rhythm(c, np.clip(gain, *GAIN_LIMITS), intervals, rr)
+        if np.array_equal(chosen, before):
+            break
     return chosen, templates
 
 
@@ -361,35 +366,55 @@ def _gain(ratio: Float64Array, threshold: Float64Array | float) -> Float64Array:
     return np.asarray(np.clip(np.log2(ratio / threshold), *GAIN_LIMITS))
 
 
-def _contrast(values: Float64Array, k: int) -> Float64Array:
-    """Return 0 where values `k` places apart are equal, up to 1 where one of them is far less."""
-    later, earlier = values[k:], values[:-k]
-    return np.asarray(1 - np.minimum(later, earlier) / np.maximum(later, earlier))
+@dataclass(frozen=True, eq=False)
+class _Intervals:
+    """What lies between each of n candidates and the k-th before it, (n, PREDECESSORS) each.
+
+    Attributes:
+        apart: Seconds.
+        weaker: 0 where both are equally strong, up to 1 where one is far less.
+        cost: Of taking both for beats, by that alone; infinite where that cannot be.
+    """
+
+    apart: Float64Array
+    weaker: Float64Array
+    cost: Float64Array
 
 
-def _interval_costs(c: _Candidates, rr: Float64Array | None) -> Float64Array:
+def _intervals(c: _Candidates) -> _Intervals:
+    at = np.arange(len(c.time))[:, None]
+    earlier = at - np.arange(1, PREDECESSORS + 1)
+    there, earlier = earlier >= 0, np.maximum(earlier, 0)
+
+    def contrast(values: Float64Array) -> Float64Array:
+        one, other = values[:, None], values[earlier]
+        return np.asarray(1 - np.minimum(one, other) / np.maximum(one, other))
+
+    apart = c.time[:, None] - c.time[earlier]
+    weaker = contrast(c.strength)
+    near = np.clip((T_WAVE_S - apart) / (T_WAVE_S - REFRACTORY_S), 0, 1)
+    cost = T_WAVE_COST * np.sqrt(near) * np.maximum(weaker, contrast(c.sharpness))
+    cost[~there | (apart < REFRACTORY_S)] = np.inf
+    return _Intervals(apart, weaker, cost)
+
+
+def _interval_costs(between: _Intervals, rr: Float64Array | None) -> Float64Array:
     """Return (n, PREDECESSORS) what it costs that one candidate follows the k-th before it."""
-    n = len(c.time)
-    cost = np.full((n, PREDECESSORS), np.inf)
-    for k in range(1, min(PREDECESSORS, n - 1) + 1):
-        apart = c.time[k:] - c.time[:-k]
-        weaker = _contrast(c.strength, k)
-        near = np.clip((T_WAVE_S - apart) / (T_WAVE_S - REFRACTORY_S), 0, 1)
-        one = T_WAVE_COST * np.sqrt(near) * np.maximum(weaker, _contrast(c.sharpness, k))
-        if rr is not None:
-            relative = apart / rr[k:]
-            one += np.clip(LATE_COST * (relative - LATE_RR), 0, LATE_COST_MOST)
-            one += EARLY_COST * np.clip(1 - relative / EARLY_RR, 0, 1) * weaker
-        one[apart < REFRACTORY_S] = np.inf
-        cost[k:, k - 1] = one
-    return cost
+    if rr is None:
+        return between.cost
+    relative = between.apart / rr[:, None]
+    late = np.clip(LATE_COST * (relative - LATE_RR), 0, LATE_COST_MOST)
+    early = EARLY_COST * np.clip(1 - relative / EARLY_RR, 0, 1) * between.weaker
+    return between.cost + late + early
 
 
-def _best_rhythm(c: _Candidates, gain: Float64Array, rr: Float64Array | None) -> BoolArray:
+def _best_rhythm(
+    c: _Candidates, gain: Float64Array, between: _Intervals, rr: Float64Array | None
+) -> BoolArray:
     """Choose the candidates whose gains less the costs of their intervals sum up highest."""
     n = len(gain)
     total, before = [0.0] * n, [-1] * n
-    gains, costs, time = gain.tolist(), _interval_costs(c, rr).tolist(), c.time.tolist()
+    gains, costs, time = gain.tolist(), _interval_costs(between, rr).tolist(), c.time.tolist()
     usual = [np.inf] * n if rr is None else rr.tolist()
     far = -1
     for i in range(n):

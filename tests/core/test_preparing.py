@@ -109,7 +109,7 @@ def test_killed_prepare_gives_the_same_files_when_run_again(
         process = subprocess.Popen(command, cwd=root)
         deadline = time.monotonic() + 60
         while process.poll() is None and time.monotonic() < deadline:
-            if len(list((folder / STAGING).glob("0*.json"))) >= wanted:
+            if len(list((folder / STAGING).glob("0*.part"))) >= wanted:
                 process.send_signal(signal.SIGKILL)
                 kills += process.wait() == -signal.SIGKILL
     assert kills >= 1, "prepare ended before it could be killed"

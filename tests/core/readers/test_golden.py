@@ -302,3 +302,28 @@ def test_text_files_keep_their_values(shared_data: Path) -> None:
     # awk '{s+=$1} END {printf "%d %.3f\n", NR, s}' e0103.csv
     assert column.signal.shape == (30000, 1)
     assert column.signal.sum(dtype=np.float64) == pytest.approx(16728.6, abs=0.01)
+
+
+def test_plain_records_are_read_as_the_library_reads_them(shared_data: Path) -> None:
+    """Every sample, lead and unit of records that are read without `wfdb`, against `wfdb`."""
+    import wfdb
+
+    for name in ("ecgid/Person_01/rec_1", "ecgid/Person_85/rec_1", "ecgid/Person_47/rec_2"):
+        ours = read_recording(shared_data / f"{name}.hea")
+        theirs = wfdb.rdrecord(str(shared_data / name))
+        np.testing.assert_allclose(ours.signal, theirs.p_signal, atol=1e-4)
+        assert list(ours.leads) == [lead.removeprefix("ECG ") for lead in theirs.sig_name]
+        assert list(ours.units) == theirs.units
+        assert ours.sampling_rate == theirs.fs
+
+
+def test_a_missing_sample_of_a_plain_record_is_a_gap(tmp_path: Path) -> None:
+    words = np.arange(500, dtype="<i2")
+    words[7] = -(2**15)
+    words.tofile(tmp_path / "r.dat")
+    checksum = np.int64(words.astype(np.int64).sum()).astype(np.int16)
+    (tmp_path / "r.hea").write_text(f"r 1 250 500\nr.dat 16 100(10)/uV 16 0 0 {checksum} 0 V1\n")
+    recording = read_recording(tmp_path / "r.hea")
+    assert np.flatnonzero(np.isnan(recording.signal[:, 0])).tolist() == [7]
+    # 100 ADC units a microvolt around 10, in millivolts.
+    assert recording.signal[110, 0] == pytest.approx(0.001, rel=1e-5)
