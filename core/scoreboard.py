@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from core.beat_set import BeatSet
 from core.errors import UserError
 from core.evaluation import identification, realism
+from core.fakes import KINDS as FAKES
 from core.generating import GENERATORS, draw_beats, load_model
 from core.partitions import SPLIT_WORDS
 from core.progress import Progress, Report, silent
@@ -170,7 +172,7 @@ def _identification(study: Study, seed: int, missing: list[str], report: Report)
 
 
 def _authenticity(study: Study, seed: int, missing: list[str]) -> dict[str, Any]:
-    """Return how well the judge tells unseen real beats from newly drawn ones."""
+    """Return how well the judge tells unseen real beats from newly made fakes of each kind."""
     from sklearn.metrics import roc_auc_score
 
     if not study.has_model("authenticity"):
@@ -185,16 +187,24 @@ def _authenticity(study: Study, seed: int, missing: list[str]) -> dict[str, Any]
             missing.append(f"authenticity: the {part} part is empty")
             continue
         of_real = judge.probability(real)
-        for model in GENERATORS:
-            drawn = draw_beats(study, model, real.subject, seed=seed + 1)
-            of_drawn = judge.probability(drawn)
-            truth = np.r_[np.zeros(len(of_real)), np.ones(len(of_drawn))]
-            scores = np.r_[of_real, of_drawn]
+        rng = np.random.default_rng(seed + 1)
+        drawn = {
+            model: draw_beats(study, model, real.subject, seed=seed + 1).signals
+            for model in GENERATORS
+            if study.has_model(model)
+        }
+        drawn |= {kind: make(real, rng) for kind, make in FAKES.items()}
+        for forger, signals in drawn.items():
+            fakes = replace(real, signals=np.ascontiguousarray(signals, dtype=np.float32))
+            of_fakes = judge.probability(fakes)
+            truth = np.r_[np.zeros(len(of_real)), np.ones(len(of_fakes))]
+            scores = np.r_[of_real, of_fakes]
             words = (
-                f"the study's judge on {len(real)} real {part} beats and as many new beats of the "
-                f"same subjects ({model}); it was trained on train beats and both generators"
+                f"the study's judge on {len(real)} real {part} beats and as many fakes of the same "
+                f"subjects ({forger.replace('_', ' ')}); it learned train beats against the GAN, "
+                "the mixture and four kinds of crude fakes"
             )
-            figures[f"{part}_{model}"] = {
+            figures[f"{part}_{forger}"] = {
                 "auc": {
                     "value": float(roc_auc_score(truth, scores)),
                     "n": len(truth),

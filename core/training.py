@@ -14,7 +14,8 @@ import numpy as np
 from core import __version__
 from core.beat_set import BeatSet, concatenate
 from core.errors import UserError
-from core.generating import draw_beats
+from core.fakes import make_fakes
+from core.generating import GENERATORS, draw_beats
 from core.options import MODEL_NAMES, ModelName, TrainOptions, parse_options
 from core.partitions import SPLIT_WORDS
 from core.progress import Report, silent
@@ -217,18 +218,23 @@ def _fit_gan(study: Study, options: TrainOptions, checkpoint: Path, report: Repo
 
 
 def _fit_authenticity(study: Study, options: TrainOptions, checkpoint: Path, report: Report) -> Any:
-    """Fit the judge on train beats against as many of each subject from both generators."""
+    """Fit the judge on train beats against as many of each subject from a panel of forgers.
+
+    A third each comes from the GAN, the mixture and crude fakes: a judge of generators alone,
+    once these are good, stands at chance and lets anything pass.
+    """
     from core.models.authenticity import AuthenticityJudge
 
     real = study.beats("train")
-    half = np.arange(len(real)) % 2 == 0
-    synthetic = concatenate(
-        [
-            draw_beats(study, "gan", real.subject[half], seed=options.seed),
-            draw_beats(study, "mixture", real.subject[~half], seed=options.seed),
-        ]
-    )
-    return AuthenticityJudge.fit(real, synthetic, seed=options.seed, report=report)
+    forger = np.arange(len(real)) % 3
+    panel = [
+        draw_beats(study, name, real.subject[forger == number], seed=options.seed)
+        for number, name in enumerate(GENERATORS)
+        if (forger == number).any()
+    ]
+    if (forger == 2).any():
+        panel.append(make_fakes(real.take(forger == 2), seed=options.seed))
+    return AuthenticityJudge.fit(real, concatenate(panel), seed=options.seed, report=report)
 
 
 def _fit_identifier(study: Study, options: TrainOptions, checkpoint: Path, report: Report) -> Any:
