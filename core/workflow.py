@@ -46,6 +46,7 @@ __all__ = [
 ]
 
 DEMO_RECORDINGS = Path(__file__).resolve().parent.parent / "assets" / "demo"
+DEMO_NAME = "Demo (simulated)"
 MIN_PROBE_BEATS = 3
 """Beats that a probe needs before its subject is accepted; fewer are named, but not accepted."""
 
@@ -72,7 +73,7 @@ def prepare(
 
 def demo(study: str | Path, *, report: Report = silent) -> dict[str, Any]:
     """Prepare a study of the simulated demo cohort that comes with CardioTwin."""
-    return prepare([DEMO_RECORDINGS], study, name="Demo (simulated)", report=report)
+    return prepare([DEMO_RECORDINGS], study, name=DEMO_NAME, report=report)
 
 
 def summarise(study: Study) -> dict[str, Any]:
