@@ -16,6 +16,9 @@ from pages.parts import content, figures_table, frame, job_panel, sidebar, uploa
 REAL_BEATS = 200
 """Beats of a subject that are judged at a time."""
 
+UNSURE = 0.1
+"""A mean probability that is closer than this to 0.5 is no verdict."""
+
 
 def choices(study: Study) -> dict[str, Path]:
     """Return what can be judged without an upload: name -> file."""
@@ -83,7 +86,10 @@ def draw_verdict(study: Study, job: JobState) -> None:
     said = "Synthetic" if job.result["synthetic"] else "Real"
     sure = mean if job.result["synthetic"] else 1 - mean
     name = Path(job.arguments["file"]).name
-    st.header(f"{said}, with probability {sure:.2f}")
+    if abs(mean - 0.5) < UNSURE:
+        st.header(f"Too close to call: synthetic with probability {mean:.2f}")
+    else:
+        st.header(f"{said}, with probability {sure:.2f}")
     st.caption(
         f"{name}: mean over {len(probability)} beats. A judge of beats, trained on this study's "
         "people and generators; of others it knows nothing."
