@@ -41,7 +41,8 @@ def evaluate_study(
         report: Told about each step.
 
     Returns:
-        ``{"study", "protocol", "seed", "realism", "identification", "authenticity", "missing"}``;
+        ``{"study", "protocol", "seed", "realism", "identification", "authenticity", "missing",
+        "models"}``;
         each figure is a mapping with ``value``, ``n`` and ``protocol``, most with ``ceiling``:
         what real beats score in its place.
 
@@ -62,6 +63,7 @@ def evaluate_study(
         "identification": _identification(study, seed, missing, report),
         "authenticity": _authenticity(study, seed, missing),
         "missing": missing,
+        "models": study.model_recipes(),
     }
     result = realism.plain(result)
     write_json(study.folder / "reports" / "figures.json", result)

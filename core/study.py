@@ -242,10 +242,22 @@ class Study:
             )
         return read_json(self.model_folder(name) / "card.json")
 
+    def model_recipes(self) -> dict[str, Any]:
+        """Return what each trained model was made of; equal recipes give equal models."""
+        folder = self.folder / "models"
+        names = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
+        return {n: self.card(n).get("recipe") for n in names if n[0] != "." and self.has_model(n)}
+
     def figures(self) -> dict[str, Any] | None:
-        """Return what `workflow.evaluate` found last; None if it has not run."""
+        """Return what `workflow.evaluate` found last.
+
+        None if it has not run, or if a model was trained anew since.
+        """
         path = self.folder / "reports" / "figures.json"
-        return read_json(path) if path.is_file() else None
+        if not path.is_file():
+            return None
+        found: dict[str, Any] = read_json(path)
+        return found if found.get("models") == self.model_recipes() else None
 
 
 def read_json(path: Path) -> Any:

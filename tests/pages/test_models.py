@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.beat_set import read_beats
 from core.options import MODEL_NAMES
+from core.study import Study
 from tests.pages.conftest import Submitted, answer, chart, check, words, write_job
 
 OpenPage = Callable[..., AppTest]
@@ -269,6 +270,7 @@ def test_figures_are_told_with_their_protocol(trained: Path, open_page: OpenPage
         },
         "realism": {},
         "authenticity": {},
+        "models": Study.open(trained).model_recipes(),
     }
     (trained / "reports").mkdir()
     (trained / "reports" / "figures.json").write_text(json.dumps(figures))
@@ -282,6 +284,9 @@ def test_figures_are_told_with_their_protocol(trained: Path, open_page: OpenPage
         ],
     ]
     assert "split by record; seed 3." in words(app)
+    card = trained / "models" / "identifier" / "card.json"
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"recipe": {"seed": 9}}))
+    assert "split by record; seed 3." not in words(open_page("identification")), "of another model"
 
 
 def test_evaluation_is_begun_by_its_button(
