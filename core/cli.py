@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 import tempfile
 import traceback
@@ -223,6 +224,7 @@ def _unexpected(error: Exception) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit status: 0, or 2 where the user can mend what is wrong."""
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     args = build_parser().parse_args(arguments)
     report = _progress_bar() if sys.stderr.isatty() else silent
     try:

@@ -86,6 +86,7 @@ def score_bars(
         text=[f"{score:.3g}" for _, score in best],
         textposition="auto",
         insidetextanchor="start",
+        textangle=0,
         hovertemplate="%{y}: %{customdata:.4g}<extra></extra>",
     )
     if threshold is not None:
