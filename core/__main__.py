@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 
 from core.threads import thread_settings
 
@@ -22,6 +23,7 @@ def _silence_native_logs() -> None:
 if __name__ == "__main__":
     _silence_native_logs()
     os.environ.update(thread_settings())
+    warnings.simplefilter("ignore")
     from core.cli import main
 
     sys.exit(main())

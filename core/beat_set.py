@@ -147,6 +147,18 @@ def write_beats(beats: BeatSet, path: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def is_exported(path: Path) -> bool:
+    """Tell whether a file's beginning is that of a file that `write_beats` writes."""
+    try:
+        if path.suffix.lower() == ".npz":
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+                return "signals" in file.files
+        with path.open(encoding="utf-8", errors="replace") as text:
+            return text.readline().startswith("beat,lead,")
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        return False
+
+
 def read_beats(path: Path) -> BeatSet:
     """Read a file that `write_beats` wrote, or an ``.npz`` with the documented keys.
 
@@ -157,7 +169,14 @@ def read_beats(path: Path) -> BeatSet:
         return _read_npz(path) if path.suffix.lower() == ".npz" else _read_csv(path)
     except FileNotFoundError:
         raise UserError(path, "there is no such file", "Check the name") from None
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, pd.errors.ParserError) as error:
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        zipfile.BadZipFile,
+        pd.errors.ParserError,
+    ) as error:
         raise UserError(
             path,
             f"is not a readable file of beats ({error})",
@@ -173,11 +192,14 @@ def _read_npz(path: Path) -> BeatSet:
         signals = np.asarray(file["signals"], dtype=np.float32)
         if signals.ndim != 3 or not signals.size:
             raise ValueError(f"signals has shape {signals.shape}, not (beats, samples, leads)")
+        rate = float(np.asarray(file["sampling_rate"]).reshape(-1)[0])
+        if not (np.isfinite(rate) and rate > 0):
+            raise ValueError(f"a sampling rate of {rate:g} Hz")
         columns = {name: file[name] for name in per_beat_fields()[1:] if name in file.files}
         leads = tuple(str(x) for x in file["leads"]) if "leads" in file.files else ()
         return BeatSet.build(
             signals,
-            sampling_rate=float(file["sampling_rate"]),
+            sampling_rate=rate,
             before_s=float(file["before_s"]) if "before_s" in file.files else 0.25,
             leads=leads or tuple(f"lead {i + 1}" for i in range(signals.shape[2])),
             **columns,

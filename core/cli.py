@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
 import tempfile
 import traceback
@@ -32,6 +33,13 @@ class _Parser(argparse.ArgumentParser):
 
 def _split(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _seed(text: str) -> int:
+    seed = int(text)
+    if not 0 <= seed < 2**31:
+        raise argparse.ArgumentTypeError(f"{seed} is not from 0 to {2**31 - 1}")
+    return seed
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -75,7 +83,7 @@ def build_parser() -> argparse.ArgumentParser:
     one.add_argument("study", metavar="DIR")
     one.add_argument("--models", type=_split, metavar=",".join(MODEL_NAMES))
     one.add_argument("--preset", default="full", metavar="quick|full")
-    one.add_argument("--seed", type=int, default=0, metavar="N")
+    one.add_argument("--seed", type=_seed, default=0, metavar="N")
     one.add_argument("--target", default="auto", metavar="auto|subject|label")
     one.add_argument("--resume", action="store_true", help="go on with what was interrupted")
 
@@ -99,7 +107,7 @@ def build_parser() -> argparse.ArgumentParser:
     one.add_argument("--label", metavar="L")
     one.add_argument("--heart-rate", type=float, metavar="BPM")
     one.add_argument("--days", default="recorded", metavar="recorded|new")
-    one.add_argument("--seed", type=int, default=0, metavar="N")
+    one.add_argument("--seed", type=_seed, default=0, metavar="N")
     one.add_argument("--out", required=True, metavar="FILE.npz|.csv")
 
     one = verb(
@@ -126,7 +134,7 @@ def build_parser() -> argparse.ArgumentParser:
     one = verb("tune", "Search the identifier's hyper-parameters", _function("tune"))
     one.add_argument("study", metavar="DIR")
     one.add_argument("--trials", type=int, default=20, metavar="N")
-    one.add_argument("--seed", type=int, default=0, metavar="N")
+    one.add_argument("--seed", type=_seed, default=0, metavar="N")
 
     one = verb("report", "Write a study for reading", _function("write_report"))
     one.add_argument("study", metavar="DIR")
@@ -142,7 +150,7 @@ def build_parser() -> argparse.ArgumentParser:
         "evaluate", "Compute every figure of a study, with its protocol", _function("evaluate")
     )
     one.add_argument("study", metavar="DIR")
-    one.add_argument("--seed", type=int, default=0, metavar="N")
+    one.add_argument("--seed", type=_seed, default=0, metavar="N")
     one.add_argument("--redraws", type=int, default=5, metavar="N", help="draws for each figure")
     return parser
 
@@ -229,9 +237,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report = _progress_bar() if sys.stderr.isatty() else silent
     try:
         result = args.run(args, report)
+        if args.json:
+            print(json.dumps(result, allow_nan=False), flush=True)  # noqa: T201
+        else:
+            _say(result)
+            sys.stdout.flush()
     except UserError as error:
         sys.stderr.write(f"{error}\n")
         return USER_ERROR
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
     except KeyboardInterrupt:
         sys.stderr.write(
             "Stopped. What was finished is kept; the same command goes on from there.\n"
@@ -244,8 +260,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         sys.stderr.write(f"{_unexpected(error)}\n")
         return FAILED
-    if args.json:
-        print(json.dumps(result, allow_nan=False))  # noqa: T201
-    else:
-        _say(result)
     return OK

@@ -48,7 +48,7 @@ def load_model(study: Study, name: str) -> Any:
     Raises:
         UserError: It was not trained, or its files are damaged.
     """
-    study.card(name)
+    check_current(study, name)
     folder = study.model_folder(name)
     stamp = (folder / "card.json").stat().st_mtime_ns
     try:
@@ -59,14 +59,34 @@ def load_model(study: Study, name: str) -> Any:
         ) from None
 
 
-def choose_subjects(study: Study, wanted: list[str] | None) -> list[str]:
-    """Return the subjects to draw: those asked for, or all that have train beats.
+def check_current(study: Study, name: str) -> None:
+    """Refuse a model that stands on others which were trained anew since.
+
+    Raises:
+        UserError: It was not trained, or what it stands on is another model now.
+    """
+    needs: dict[str, Any] = (study.card(name).get("recipe") or {}).get("needs", {})
+    for needed, recipe in needs.items():
+        if study.card(needed).get("recipe") != recipe:
+            raise UserError(
+                f"model {name}",
+                f"stands on another {needed} than the one that is there now",
+                f"Train it again: python -m core train {study.folder} --models {name}",
+            )
+
+
+def choose_subjects(
+    study: Study, wanted: list[str] | None, *, label: str | None = None
+) -> list[str]:
+    """Return the subjects to draw: those asked for, or all that have train beats (of a label).
 
     Raises:
         UserError: One of them is not in the study's train part.
     """
     table = study.beat_table
     kept = table[(table["rejected"] == "") & (table["partition"] == "train")]
+    if label is not None and not wanted and (kept["label"] == label).any():
+        kept = kept[kept["label"] == label]
     known = list(dict.fromkeys(kept["subject"]))
     for name in wanted or []:
         if name not in known:
@@ -102,9 +122,13 @@ def draw_beats(
     """
     autoencoder = load_model(study, "autoencoder")
     generator = load_model(study, model)
-    labels = None if label is None else np.full(len(subjects), label)
+    labels = _labels(study, subjects, seed) if label is None else np.full(len(subjects), label)
     codes = generator.sample(subjects, seed=seed, days=days, labels=labels)
     signals = autoencoder.decode(codes)
+    if study.info.options.normalisation != "none":
+        from core.preprocessing.beats import normalise
+
+        signals = normalise(signals, study.info.options.normalisation)
     usual = _median_rr(study)
     rr = np.asarray([usual.get(str(s), np.nan) for s in subjects], dtype=np.float64)
     if heart_rate is not None:
@@ -120,11 +144,30 @@ def draw_beats(
         before_s=study.info.before_s,
         leads=study.info.leads,
         subject=subjects,
-        label="" if label is None else label,
+        label="" if labels is None else labels,
         rr_before=rr.astype(np.float32),
         rr_after=rr.astype(np.float32),
         synthetic=np.ones(len(signals), dtype=np.bool_),
     )
+
+
+def _labels(study: Study, subjects: StrArray, seed: int) -> StrArray | None:
+    """Return a label for each beat, as often as each subject has it; None if there is one at most.
+
+    What a generator is conditioned on is `core.training.generator_labels` of the train beats.
+    """
+    table = study.beat_table
+    kept = table[(table["rejected"] == "") & (table["partition"] == "train")]
+    if kept["label"].nunique() < 2:
+        return None
+    rng = np.random.default_rng(seed)
+    labels = np.full(len(subjects), "", dtype=object)
+    for name in dict.fromkeys(subjects):
+        mine = np.flatnonzero(subjects == name)
+        own = kept["label"][kept["subject"] == name].to_numpy()
+        if len(own):
+            labels[mine] = own[rng.integers(0, len(own), len(mine))]
+    return labels.astype(np.str_)
 
 
 def _median_rr(study: Study) -> dict[str, float]:

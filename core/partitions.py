@@ -20,7 +20,7 @@ TEST_SHARE = 0.25
 """Share of each recording (split by time) or of the beats (random split) that is test."""
 
 GAP_S = 1.0
-"""Seconds left out on each cut, so that no two parts share a sample of any beat's window."""
+"""Seconds left out on each cut, at least."""
 
 RANDOM_SPLIT_SEED = 0
 
@@ -33,7 +33,14 @@ SPLIT_WORDS: dict[str, str] = {
 }
 
 
-def assign_partitions(beats: pd.DataFrame, recordings: pd.DataFrame, *, split: Split) -> pd.Series:
+def gap_for(window_s: float) -> float:
+    """Return the seconds to leave out, so that no two parts share a sample of any beat's window."""
+    return max(GAP_S, window_s)
+
+
+def assign_partitions(
+    beats: pd.DataFrame, recordings: pd.DataFrame, *, split: Split, gap_s: float = GAP_S
+) -> pd.Series:
     """Return the partition of each beat: train, validation, test, or gap (in none of them).
 
     Args:
@@ -41,6 +48,7 @@ def assign_partitions(beats: pd.DataFrame, recordings: pd.DataFrame, *, split: S
         recordings: A row a recording with ``subject``, ``session``, ``record``, ``duration_s``
             and ``usable``: whether it has a beat that was kept.
         split: How the test part is chosen; see `SPLIT_WORDS`.
+        gap_s: Seconds between the parts of one recording; see `gap_for`.
 
     Returns:
         Strings, one a beat, with the index of `beats`.
@@ -53,16 +61,16 @@ def assign_partitions(beats: pd.DataFrame, recordings: pd.DataFrame, *, split: S
         part[beats["recording"].isin(held_out)] = TEST
     elif split == "time":
         cut = end * (1 - TEST_SHARE)
-        part[time > cut - GAP_S] = GAP
+        part[time > cut - gap_s] = GAP
         part[time > cut] = TEST
-        end = cut - GAP_S
+        end = cut - gap_s
     elif split == "random":
         rng = np.random.default_rng(RANDOM_SPLIT_SEED)
         part[rng.random(len(beats)) < TEST_SHARE] = TEST
     if split != "none":
         cut = end * (1 - VALIDATION_SHARE)
         in_train = (part == TRAIN).to_numpy()
-        part[in_train & (time > cut - GAP_S)] = GAP
+        part[in_train & (time > cut - gap_s)] = GAP
         part[in_train & (time > cut)] = VALIDATION
     return part
 

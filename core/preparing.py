@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,10 +17,11 @@ import numpy as np
 import pandas as pd
 
 from core import __version__
+from core.beat_set import is_exported
 from core.errors import UserError
 from core.labels import aami_classes
 from core.options import PrepareOptions
-from core.partitions import SPLIT_WORDS, assign_partitions
+from core.partitions import RANDOM_SPLIT_SEED, SPLIT_WORDS, assign_partitions, gap_for
 from core.progress import Progress, Report, silent
 from core.readers import (
     Skipped,
@@ -258,7 +260,7 @@ def _take_recording(
     from core.preprocessing.pipeline import preprocess
 
     row["subject"] = resolve_subject(recording, source, options.subject_from)
-    row["session"] = source.session or recording.session
+    row["session"] = _iso_date(source.session or recording.session)
     row["record"] = recording.record
     row["label"] = source.label or recording.label
     row["rate"] = options.sampling_rate
@@ -300,6 +302,12 @@ def _take_table(source: Source, row: dict[str, Any], options: PrepareOptions) ->
     from core.preprocessing.features import beat_features
     from core.preprocessing.filters import resample
 
+    if is_exported(source.path):
+        raise UserError(
+            source.path,
+            "holds beats that CardioTwin exported or generated, not what was measured",
+            "Prepare the recordings that they came from",
+        )
     signals, labels, rate = read_beat_table(source.path, source_rate=options.source_rate)
     if rate != options.sampling_rate:
         signals = np.stack([resample(beat, rate, options.sampling_rate) for beat in signals])
@@ -334,6 +342,12 @@ def _take_table(source: Source, row: dict[str, Any], options: PrepareOptions) ->
     }
 
 
+def _iso_date(session: str) -> str:
+    """Return a day written as ``dd.mm.yyyy`` so that later days sort behind; others as they are."""
+    found = re.fullmatch(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", session.strip())
+    return f"{found[3]}-{int(found[2]):02d}-{int(found[1]):02d}" if found else session
+
+
 def _number(value: Any) -> float | None:
     value = float(value)
     return value if np.isfinite(value) else None
@@ -358,7 +372,9 @@ def _assemble(
         shutil.rmtree(folder / STAGING, ignore_errors=True)
         shutil.rmtree(folder / "signals", ignore_errors=True)
         raise _nothing_usable(rows)
-    table["partition"] = assign_partitions(table, recordings, split=options.split).astype(str)
+    table["partition"] = assign_partitions(
+        table, recordings, split=options.split, gap_s=gap_for(options.before_s + options.after_s)
+    ).astype(str)
     recordings["partition"] = _partition_of_recordings(table, len(recordings))
     _save_array(folder / "beats.npy", signals)
     _save_parquet(features, folder / "features.parquet")
@@ -373,7 +389,7 @@ def _assemble(
         leads=tuple(leads),
         unit=MILLIVOLT if units == {MILLIVOLT} else UNKNOWN_UNIT,
         sampling_rate=options.sampling_rate,
-        before_s=options.before_s,
+        before_s=0.0 if options.window == "r_to_r" else options.before_s,
         simulated=any(SIMULATED in row["remarks"] for row in rows),
         sources=tuple(dict.fromkeys(str(s.path.parent) for s in plan.sources)),
         remarks=_study_remarks(rows, skipped, recordings, options),
@@ -474,7 +490,9 @@ def _gather(
         return np.asarray([row[key] for row in rows], dtype=object)[owner]
 
     rate = np.asarray([row.get("rate", np.nan) for row in rows])[owner]
-    within = np.concatenate([np.arange(n) for n in counts])
+    # Rows of a table have no time; a fixed shuffle keeps a table sorted by label from being cut.
+    shuffled = np.random.default_rng(RANDOM_SPLIT_SEED)
+    within = np.concatenate([shuffled.permutation(n) for n in counts])
     table = pd.DataFrame(
         {
             "recording": owner,

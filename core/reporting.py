@@ -96,26 +96,29 @@ def _facts(study: Study) -> list[tuple[str, str]]:
     return facts
 
 
-def figure_rows(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str, str]]:
+def figure_rows(
+    node: Any, path: tuple[str, ...] = (), inherited: str = ""
+) -> Iterator[tuple[str, str, str]]:
     """Yield name, value and protocol of every figure in what `evaluate` returned."""
     if not isinstance(node, dict):
         return
-    protocol = str(node.get("protocol", ""))
-    for key in ("value", "rank_1"):
+    protocol = str(node.get("protocol") or inherited)
+    for key in ("value", "rank_1", "eer", "percentile_5"):
         if isinstance(node.get(key), int | float):
             value = f"{node[key]:.3f}"
             if isinstance(node.get("ceiling"), int | float):
                 value += f" (real: {node['ceiling']:.3f})"
             yield " / ".join((*path, *(() if key == "value" else (key,)))), value, protocol
     for key, child in node.items():
-        yield from figure_rows(child, (*path, str(key)))
+        yield from figure_rows(child, (*path, str(key)), protocol)
 
 
 def _panels(study: Study, subject: str) -> list[Panel]:
     """Return real, smoothed and generated beats of one subject."""
     panels: list[Panel] = []
     for name, kind, signal in (("Real", "real", "clean"), ("Smoothed", "smoothed", "smoothed")):
-        if signal == "clean" and study.info.options.window != "fixed":
+        no_signals = not any((study.folder / "signals").glob("*.npy"))
+        if signal == "clean" and (no_signals or study.info.options.window != "fixed"):
             continue
         beats = study.beats("train", signal=signal)  # type: ignore[arg-type]
         mine = beats.signals[beats.subject == subject][:SHOWN_BEATS, :, 0]
@@ -179,7 +182,8 @@ def _as_pdf(study: Study, path: Path) -> None:
     lines = [f"{name}: {value}" for name, value in _facts(study)]
     figures = study.figures()
     lines += ["", "Figures", *(["not evaluated yet"] if figures is None else [])]
-    lines += [f"{name}: {value}" for name, value, _ in figure_rows(figures)]
+    for name, value, protocol in figure_rows(figures):
+        lines += [f"{name}: {value}", f"    {protocol}"]
     lines = [piece for line in lines for piece in _wrapped(line, 105)]
     with PdfPages(path, metadata={"Title": study.info.name, "CreationDate": None}) as pdf:
         for start in range(0, len(lines), ROWS_A_PAGE):

@@ -59,15 +59,39 @@ def evaluate_study(
         "protocol": SPLIT_WORDS[study.info.options.split],
         "seed": seed,
         "subjects": len(study.subjects),
-        "realism": _realism(study, seed, redraws, missing, report),
+        "realism": _realism_or_why_not(study, seed, redraws, missing, report),
         "identification": _identification(study, seed, missing, report),
         "authenticity": _authenticity(study, seed, missing),
         "missing": missing,
         "models": study.model_recipes(),
     }
     result = realism.plain(result)
-    write_json(study.folder / "reports" / "figures.json", result)
+    _name_split(result, f"; {result['protocol']}")
+    try:
+        write_json(study.folder / "reports" / "figures.json", result)
+    except OSError as error:
+        missing.append(f"stored figures: the study cannot be written ({error.strerror})")
+        result["missing"] = missing
     return result
+
+
+def _name_split(node: dict[str, Any], words: str) -> None:
+    """Add to the protocol of every figure how the study is split, leaky or not."""
+    for child in node.values():
+        if isinstance(child, dict):
+            if "protocol" in child and words[2:] not in child["protocol"]:
+                child["protocol"] += words
+            _name_split(child, words)
+
+
+def _realism_or_why_not(
+    study: Study, seed: int, redraws: int, missing: list[str], report: Report
+) -> dict[str, Any]:
+    try:
+        return _realism(study, seed, redraws, missing, report)
+    except UserError as error:
+        missing.append(f"realism: {error}")
+        return {}
 
 
 def _realism(

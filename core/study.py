@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -132,6 +132,8 @@ class Study:
                 did_you_mean(recording, self.recordings["recording"]),
             )
         path = self.folder / "signals" / f"{rows[0]:05d}.npy"
+        if not path.is_file() and self.recordings.loc[rows[0], "usable"]:
+            raise UserError(recording, "is a table of ready beats without a signal", "Use smoothed")
         try:
             return np.load(path, mmap_mode="r")
         except (OSError, ValueError):
@@ -152,7 +154,7 @@ class Study:
             rejected: Whether beats that were rejected are among them.
 
         Raises:
-            UserError: Another partition, or the study's files are damaged.
+            UserError: Another partition or kind, or the study's files are damaged.
         """
         if partition not in (*PARTITIONS, "all"):
             raise UserError(
@@ -160,6 +162,9 @@ class Study:
                 f"{partition!r} is not a part",
                 did_you_mean(partition, (*PARTITIONS, "all")),
             )
+        if signal not in get_args(SignalKind):
+            fix = did_you_mean(signal, get_args(SignalKind))
+            raise UserError("--signal", f"{signal!r} is no kind of signal", fix)
         table = self.beat_table
         keep = np.ones(len(table), dtype=bool)
         if partition != "all":

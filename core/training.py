@@ -15,7 +15,7 @@ from core import __version__
 from core.beat_set import BeatSet, concatenate
 from core.errors import UserError
 from core.fakes import make_fakes
-from core.generating import GENERATORS, draw_beats
+from core.generating import GENERATORS, check_current, draw_beats
 from core.options import MODEL_NAMES, ModelName, TrainOptions, parse_options
 from core.partitions import SPLIT_WORDS
 from core.progress import Report, silent
@@ -71,7 +71,15 @@ def train(
     values: dict[str, Any] = {"preset": preset, "seed": seed, "target": target}
     if models is not None:
         values["models"] = tuple(models)
+        if not models:
+            raise UserError("--models", "names no model", f"Name some of {', '.join(MODEL_NAMES)}")
     options = parse_options(TrainOptions, values)
+    for name in options.models:
+        for needed in NEEDS[name]:
+            if needed not in options.models and not opened.has_model(needed):
+                raise UserError(
+                    f"--models {name}", f"needs a trained {needed}", f"Add {needed} to --models"
+                )
     pending = folder / "models" / PENDING
     if resume:
         if not pending.is_file():
@@ -88,10 +96,7 @@ def train(
 
 def _train_one(study: Study, name: ModelName, options: TrainOptions, report: Report) -> str:
     for needed in NEEDS[name]:
-        if not study.has_model(needed):
-            raise UserError(
-                f"--models {name}", f"needs a trained {needed}", f"Add {needed} to --models"
-            )
+        check_current(study, needed)
     recipe = _recipe(study, name, options)
     if study.has_model(name) and study.card(name).get("recipe") == recipe:
         return "kept"
@@ -245,7 +250,8 @@ def _fit_identifier(study: Study, options: TrainOptions, checkpoint: Path, repor
     tuned = _tuned(study)
     target = options.target
     if target == "auto":
-        target = "subject" if len(set(beats.subject)) > 1 else "label"
+        one_subject = len(set(beats.subject)) < 2
+        target = "label" if one_subject and len(set(beats.label) - {""}) > 1 else "subject"
     if target == "label":
         beats = beats.take(beats.label != "")
     return Identifier.fit(

@@ -9,7 +9,7 @@ import numpy as np
 
 from core.beat_set import BeatSet
 from core.errors import UserError
-from core.partitions import GAP_S
+from core.partitions import gap_for
 from core.progress import Progress, Report, silent
 from core.study import Study, write_json, writing
 
@@ -119,7 +119,7 @@ def split_train(beats: BeatSet) -> tuple[BeatSet, BeatSet]:
     """
     judged = np.zeros(len(beats), dtype=bool)
     left_out = np.zeros(len(beats), dtype=bool)
-    gap = round(GAP_S * beats.sampling_rate)
+    gap = round(gap_for(beats.signals.shape[1] / beats.sampling_rate) * beats.sampling_rate)
     for subject in dict.fromkeys(beats.subject):
         mine = beats.subject == subject
         recordings = list(dict.fromkeys(beats.recording[mine]))

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from core.beat_set import BEATS_FORMATS, BeatSet, read_beats, write_beats
+from core.beat_set import BEATS_FORMATS, BeatSet, is_exported, read_beats, write_beats
 from core.errors import UserError, did_you_mean
 from core.generating import (
     GENERATORS,
@@ -46,6 +46,9 @@ __all__ = [
 ]
 
 DEMO_RECORDINGS = Path(__file__).resolve().parent.parent / "assets" / "demo"
+STANDARD_LEADS = frozenset(
+    ["I", "II", "III", "AVR", "AVL", "AVF", "MLII", *(f"V{i}" for i in range(1, 7))]
+)
 DEMO_NAME = "Demo (simulated)"
 MIN_PROBE_BEATS = 3
 """Beats that a probe needs before its subject is accepted; fewer are named, but not accepted."""
@@ -145,7 +148,7 @@ def generate(
             "--heart-rate", f"{heart_rate:g} is out of range", f"Give {low:g} to {high:g} a minute"
         )
     opened = Study.open(Path(study))
-    chosen = choose_subjects(opened, list(subjects) if subjects else None)
+    chosen = choose_subjects(opened, list(subjects) if subjects else None, label=label)
     most = max(1, MAX_BEATS // max(1, len(chosen)))
     if not 1 <= per_subject <= most:
         raise UserError(
@@ -228,15 +231,18 @@ def read_probe(
     """
     from core.preprocessing.pipeline import preprocess
     from core.readers import read_recording
+    from core.readers.beat_table import looks_like_beats
 
     path = Path(file)
-    if path.suffix.lower() in BEATS_FORMATS and _holds_beats(path):
+    rate = source_rate or study.info.options.source_rate
+    if path.suffix.lower() in BEATS_FORMATS and looks_like_beats(path):
         from core.models.authenticity import matched
 
-        return matched(read_beats(path), study.beats("all").take(slice(1)), where=str(path)), ""
-    rate = source_rate or study.info.options.source_rate
+        beats = read_beats(path) if is_exported(path) else _ready_beats(study, path, rate)
+        return matched(beats, study.beats("all").take(slice(1)), where=str(path)), ""
     recording = read_recording(path, source_rate=rate)
-    wanted = study.info.options.leads
+    several = len(study.info.leads) > 1
+    wanted = study.info.leads if several else study.info.options.leads
     result = preprocess(recording, study.info.options, leads=wanted)
     if result.beats.shape[2] != len(study.info.leads):
         raise UserError(
@@ -258,24 +264,34 @@ def read_probe(
     )
     kept = result.rejected == ""
     if result.recording_rejected:
-        return beats.take(kept) if kept.any() else beats, result.recording_rejected
+        reason = result.recording_rejected.rstrip(".")
+        return beats.take(kept) if kept.any() else beats, reason
     if not kept.any():
         return beats, "no clear beat was found"
+    lead = result.leads[0]
+    known = {name for row in study.recordings["leads"] for name in str(row).split(", ")}
+    if not several and lead not in known and _is_standard(lead) and any(map(_is_standard, known)):
+        return beats.take(kept), f"its lead is {lead}, the study's is {study.info.leads[0]}"
     return beats.take(kept), ""
 
 
-def _holds_beats(path: Path) -> bool:
-    """Return whether an ``.npz`` or ``.csv`` holds beats rather than a recording."""
-    try:
-        if path.suffix.lower() == ".npz":
-            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-                return "signals" in file.files
-        with path.open(encoding="utf-8", errors="replace") as text:
-            return text.readline().startswith("beat,lead,")
-    except (OSError, ValueError, EOFError):
-        return False
-    except Exception as error:  # a damaged zip raises many kinds
-        raise UserError(path, "is damaged", "Write it again with export or generate") from error
+def _is_standard(lead: str) -> bool:
+    """Tell whether a name is that of a lead whose beats look like no other lead's."""
+    return lead.upper() in STANDARD_LEADS
+
+
+def _ready_beats(study: Study, path: Path, source_rate: float | None) -> BeatSet:
+    """Read a table of ready beats, which are taken to be cut as the study's are."""
+    from core.readers import read_beat_table
+
+    signals, labels, rate = read_beat_table(path, source_rate=source_rate)
+    return BeatSet.build(
+        signals,
+        sampling_rate=rate,
+        before_s=study.info.before_s,
+        leads=study.info.leads,
+        label=labels,
+    )
 
 
 def authenticate(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,8 @@ import numpy.typing as npt
 
 from core.errors import UserError
 
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_VOLATILE = re.compile(rb'(?<="date_saved": )"[^"]*"|(?<="shared_object_id": )\d+')
 CARD_NAME = "card.json"
 CHECKPOINT_NAME = "state.npz"
 _STEP = "step"
@@ -77,13 +80,25 @@ def load_card(folder: Path) -> dict[str, Any]:
 
 
 def save_model(model: Any, path: Path) -> None:
-    """Write a Keras model as ``.keras``; it appears whole or not at all."""
+    """Write a Keras model as ``.keras``; it appears whole or not at all.
+
+    Equal models give equal files: the time of saving and addresses in memory, which Keras writes
+    beside them, are left out.
+    """
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    bare = path.with_name(f".{os.getpid()}.bare")
     try:
         model.save(temporary)
-        temporary.replace(path)
+        with zipfile.ZipFile(temporary) as saved, zipfile.ZipFile(bare, "w") as kept:
+            for name in sorted(saved.namelist()):
+                content = saved.read(name)
+                if name.endswith(".json"):
+                    content = _VOLATILE.sub(b"null", content)
+                kept.writestr(zipfile.ZipInfo(name, _EPOCH), content)
+        bare.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+        bare.unlink(missing_ok=True)
 
 
 def load_model(path: Path) -> Any:

@@ -291,6 +291,10 @@ def test_report_stands_alone(
         (["train", "{study}", "--resume"], "nothing was interrupted"),
         (["export", "{study}", "--out", "x.txt"], ".npz or .csv"),
         (["export", "{study}", "--out", "x.npz", "--partition", "tset"], "Did you mean 'test'"),
+        (["export", "{study}", "--out", "x.npz", "--signal", "smoothd"], "Did you mean 'smoothed'"),
+        (["generate", "{study}", "--out", "x.npz", "--seed", "-1"], "--seed"),
+        (["evaluate", "{study}", "--seed", "-1"], "--seed"),
+        (["train", "{study}", "--models", ""], "--models"),
         (["generate", "{study}", "--out", "x.npz", "--subject", "S0l"], "Did you mean"),
         (["generate", "{study}", "--out", "x.npz", "--per-subject", "0"], "--per-subject"),
         (["generate", "{study}", "--out", "x.npz", "--model", "gun"], "Did you mean 'gan'"),
@@ -339,3 +343,30 @@ def test_the_program_itself_prints_one_line_on_standard_error(tmp_path: Path) ->
     assert process.returncode == 2
     assert process.stdout == ""
     assert process.stderr.count("\n") == 1
+
+
+def test_a_table_of_ready_beats_goes_all_the_way(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two labels, sorted; a table names no subject, so labels are what is learned."""
+    rng = np.random.default_rng(0)
+    time_s = np.arange(187) / 125 - 0.25
+    rows = []
+    for label, width in ((0, 0.02), (1, 0.05)):
+        for _ in range(60):
+            beat = np.exp(-((time_s / width) ** 2)) + 0.02 * rng.standard_normal(187)
+            rows.append(",".join(f"{v:.4f}" for v in beat) + f",{label}")
+    (tmp_path / "beats.csv").write_text("\n".join(rows) + "\n")
+    study = tmp_path / "study"
+    _run(capsys, "prepare", tmp_path / "beats.csv", "--study", study, "--split", "random")
+    parts = Study.open(study).beat_table.groupby("partition")["label"].nunique()
+    assert (parts[["train", "validation", "test"]] == 2).all()
+    _run(capsys, "train", study, "--models", "autoencoder,mixture,identifier", "--preset", "quick")
+    named = _run(capsys, "identify", study, tmp_path / "beats.csv", "--per-beat")["results"][0]
+    told = [one["predicted"] for one in named["per_beat"]]
+    assert np.mean([t == str(i // 60) for i, t in enumerate(told)]) > 0.9
+    assert _run(capsys, "report", study, "--out", tmp_path / "r.html")["file"]
+    drawn = _run(capsys, "generate", study, "--model", "mixture", "--out", tmp_path / "g.npz")
+    assert drawn["beats"] == 50
+    with np.load(tmp_path / "g.npz") as file:
+        assert set(file["label"]) == {"0", "1"}

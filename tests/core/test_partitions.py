@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.partitions import GAP_S, assign_partitions
+from core.partitions import GAP_S, assign_partitions, gap_for
 
 DURATION_S = 20.0
 
@@ -97,3 +97,12 @@ def test_unusable_last_recording_is_not_the_test_part() -> None:
     beats = _beats(6)
     parts = assign_partitions(beats, recordings, split="record")
     assert set(beats["recording"][parts == "test"]) == {2, 3}
+
+
+def test_the_gap_grows_with_the_window() -> None:
+    beats = _beats(6)
+    gap = gap_for(1.8)
+    parts = assign_partitions(beats, _recordings(COHORT), split="time", gap_s=gap)
+    for _, own in beats.assign(part=parts).groupby("recording"):
+        last = own["time_s"][own["part"] == "train"].max()
+        assert own["time_s"][own["part"] == "validation"].min() - last >= 1.8

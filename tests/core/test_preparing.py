@@ -201,3 +201,30 @@ def test_a_study_of_a_newer_version_is_refused_and_left_alone(
         with pytest.raises(UserError, match="newer CardioTwin"):
             attempt()
     assert _contents(folder) == before
+
+
+def test_beats_from_r_to_r_begin_at_r(tmp_path: Path, demo_recordings: Path) -> None:
+    options = {"window": "r_to_r"}
+    workflow.prepare(_subjects(demo_recordings, 1), tmp_path / "study", options=options)
+    study = Study.open(tmp_path / "study")
+    assert study.info.before_s == 0
+    beats = study.beats("all")
+    assert (np.abs(beats.signals[:, :, 0]).argmax(axis=1) == 0).mean() > 0.9
+
+
+def test_exported_and_generated_beats_are_no_recordings(
+    tmp_path: Path, prepared_study: Path
+) -> None:
+    workflow.export(prepared_study, tmp_path / "beats.npz")
+    with pytest.raises(UserError, match="exported or generated"):
+        workflow.prepare([tmp_path / "beats.npz"], tmp_path / "study")
+
+
+def test_later_days_sort_behind_earlier_ones(tmp_path: Path, demo_recordings: Path) -> None:
+    shutil.copytree(demo_recordings / "S01", tmp_path / "S01")
+    (tmp_path / "manifest.csv").write_text(
+        "path,subject,session\nS01/session_1.hea,a,07.12.2004\nS01/session_2.hea,a,05.01.2005\n"
+    )
+    workflow.prepare([tmp_path], tmp_path / "study", options={"split": "session"})
+    table = Study.open(tmp_path / "study").recordings.set_index("session")["partition"]
+    assert table.to_dict() == {"2004-12-07": "train", "2005-01-05": "test"}

@@ -111,3 +111,15 @@ def test_a_damaged_model_is_one_sentence(trained_study: Path, tmp_path: Path) ->
             path.write_bytes(b"damaged")
     with pytest.raises(UserError, match="identifier"):
         workflow.verify(folder, ["x.npz"], subject="S01")
+
+
+def test_a_model_that_stands_on_another_autoencoder_is_refused(
+    trained_study: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "study"
+    shutil.copytree(trained_study, folder)
+    workflow.train(folder, models=["autoencoder"], preset="quick", seed=7)
+    with pytest.raises(UserError, match="stands on another autoencoder"):
+        workflow.generate(folder, tmp_path / "x.npz", model="mixture")
+    with pytest.raises(UserError, match="stands on another autoencoder"):
+        workflow.train(folder, models=["authenticity"], preset="quick", seed=7)

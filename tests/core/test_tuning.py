@@ -27,7 +27,7 @@ def test_trials_learn_and_are_judged_apart_within_train(prepared_study: Path) ->
     assert not a & b
     for recording, sample in b:
         nearest = min((abs(sample - s) for r, s in a if r == recording), default=None)
-        assert nearest is None or nearest >= tuning.GAP_S * train.sampling_rate
+        assert nearest is None or nearest >= train.signals.shape[1]
 
 
 def test_trials_are_counted_over_calls_and_the_best_is_used(
