@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from core.beat_set import BeatSet
 from core.errors import UserError, did_you_mean
@@ -83,8 +84,7 @@ def choose_subjects(
     Raises:
         UserError: One of them is not in the study's train part.
     """
-    table = study.beat_table
-    kept = table[(table["rejected"] == "") & (table["partition"] == "train")]
+    kept = _train_rows(study)
     if label is not None and not wanted and (kept["label"] == label).any():
         kept = kept[kept["label"] == label]
     known = list(dict.fromkeys(kept["subject"]))
@@ -151,13 +151,18 @@ def draw_beats(
     )
 
 
+def _train_rows(study: Study) -> pd.DataFrame:
+    """Return the rows of the beat table that generators were fitted to."""
+    table = study.beat_table
+    return table[(table["rejected"] == "") & (table["partition"] == "train")]
+
+
 def _labels(study: Study, subjects: StrArray, seed: int) -> StrArray | None:
     """Return a label for each beat, as often as each subject has it; None if there is one at most.
 
     What a generator is conditioned on is `core.training.generator_labels` of the train beats.
     """
-    table = study.beat_table
-    kept = table[(table["rejected"] == "") & (table["partition"] == "train")]
+    kept = _train_rows(study)
     if kept["label"].nunique() < 2:
         return None
     rng = np.random.default_rng(seed)
@@ -172,6 +177,5 @@ def _labels(study: Study, subjects: StrArray, seed: int) -> StrArray | None:
 
 def _median_rr(study: Study) -> dict[str, float]:
     """Return each subject's median RR interval in its train beats, in seconds."""
-    table = study.beat_table
-    kept = table[(table["rejected"] == "") & (table["partition"] == "train")]
+    kept = _train_rows(study)
     return {str(s): float(v) for s, v in kept.groupby("subject")["rr_before"].median().items()}
