@@ -71,7 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
     one.add_argument("--sampling-rate", type=float, metavar="HZ", help="rate of the study")
     source_rate(one)
     one.add_argument("--leads", metavar="NAME,...|all", help="leads to keep (default: one)")
-    one.add_argument("--split", metavar="session|record|time|random|none")
+    one.add_argument("--split", metavar="session|record|subject|time|random|none")
     one.add_argument("--subject-from", metavar="header|folder|file")
     for name in ("highpass-hz", "lowpass-hz", "smoothing-ms", "before-s", "after-s"):
         one.add_argument(f"--{name}", type=float, metavar=name.rsplit("-", 1)[1].upper())
@@ -123,6 +123,11 @@ def build_parser() -> argparse.ArgumentParser:
     one.add_argument("study", metavar="DIR")
     one.add_argument("files", nargs="+", metavar="FILE")
     one.add_argument("--per-beat", action="store_true", help="also name each beat alone")
+    one.add_argument(
+        "--refresh",
+        action="store_true",
+        help="enroll what is named with confidence; without it the study is not changed",
+    )
     source_rate(one)
 
     one = verb("verify", "Tell whether each file is of one subject", _function("verify"))
@@ -131,10 +136,29 @@ def build_parser() -> argparse.ArgumentParser:
     one.add_argument("--subject", required=True, metavar="NAME")
     source_rate(one)
 
+    one = verb("enroll", "Add a person to those who can be named", _function("enroll"))
+    one.add_argument("study", metavar="DIR")
+    one.add_argument("files", nargs="+", metavar="FILE")
+    one.add_argument("--subject", required=True, metavar="NAME")
+    source_rate(one)
+
+    one = verb("gallery", "List who can be named, remove somebody, undo", _function("gallery"))
+    one.add_argument("study", metavar="DIR")
+    one.add_argument("--remove", metavar="NAME", help="take a person out, also one who was trained")
+    one.add_argument("--undo", action="store_true", help="take the last change back")
+
     one = verb("tune", "Search the identifier's hyper-parameters", _function("tune"))
     one.add_argument("study", metavar="DIR")
-    one.add_argument("--trials", type=int, default=20, metavar="N")
+    one.add_argument(
+        "--trials", type=int, default=20, metavar="N", help="in all; run again, it goes on"
+    )
     one.add_argument("--seed", type=_seed, default=0, metavar="N")
+    one.add_argument(
+        "--train",
+        dest="train_best",
+        action="store_true",
+        help="then train the identifier with the best settings",
+    )
 
     one = verb("report", "Write a study for reading", _function("write_report"))
     one.add_argument("study", metavar="DIR")

@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import fcntl
 import json
+import logging
 import os
 import platform
 import signal
@@ -19,7 +20,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -37,10 +38,16 @@ ADDRESS_VARIABLE = "DASK_SCHEDULER_ADDRESS"
 LOOPBACK = "127.0.0.1"
 TRAIN = "train"
 INFER = "infer"
-MEMORY_SHARE = {TRAIN: 0.5, INFER: 0.3}
+TRIAL = "trial"
+"""A task of a long step: it runs where the step's job may wait for it without holding it up."""
+
+JOB_WORKERS = ((TRAIN, 0.5), (INFER, 0.3))
 """The local workers, one thread each, and the share of the machine's memory that each may use."""
+TASK_WORKERS = ((TRIAL, 0.4), (TRIAL, 0.4))
+"""Those of a step that runs outside of any cluster: each uses half of the cores, see `threads`."""
 
 IDLE_TIMEOUT_S = 30 * 60.0
+TASK_IDLE_TIMEOUT_S = 60.0
 START_TIMEOUT_S = 90.0
 ANSWER_TIMEOUT_S = 20.0
 ELSEWHERE_TIMEOUT_S = 5.0
@@ -148,7 +155,65 @@ def open_client(address: Address, *, timeout_s: float = ANSWER_TIMEOUT_S) -> Cli
         ) from None
 
 
-def ensure(workspace: Path, *, idle_timeout_s: float = IDLE_TIMEOUT_S) -> Address:
+@contextmanager
+def task_client(folder: Path) -> Iterator[Client]:
+    """Yield a client for the tasks of a long step; `task_slots` tells how to submit them.
+
+    In a job it is that of the job's own cluster: the job leaves its worker's thread to the tasks
+    and goes on beside them, and its claim on the worker keeps other jobs out. With
+    ``DASK_SCHEDULER_ADDRESS`` set it is that cluster. Else two local workers are started for the
+    tasks, and ended afterwards.
+
+    Args:
+        folder: Keeps address and log of workers that are started.
+
+    Raises:
+        UserError: ``DASK_SCHEDULER_ADDRESS`` does not answer, or no process could be started.
+    """
+    from distributed import get_client, secede
+
+    if _in_task():
+        client = get_client()
+        secede()
+        yield client
+        return
+    address = ensure(folder, idle_timeout_s=TASK_IDLE_TIMEOUT_S, workers=TASK_WORKERS)
+    # That workers are gone the caller says in a sentence; Dask would print tracebacks beside it.
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
+    try:
+        with open_client(address) as client:
+            yield client
+    finally:
+        if address.is_local:
+            stop(folder)
+
+
+def _in_task() -> bool:
+    from distributed import get_worker
+
+    try:
+        get_worker()
+    except ValueError:
+        return False
+    return True
+
+
+def task_slots(client: Client) -> tuple[int, dict[str, float] | None]:
+    """Return how many tasks of a step can run at a time, and the resources that each asks for.
+
+    On a cluster elsewhere, which knows none of the roles, it is one a worker.
+    """
+    workers = client.scheduler_info()["workers"].values()
+    own = sum(TRIAL in worker["resources"] for worker in workers)
+    return (own, {TRIAL: 1}) if own else (max(1, len(workers)), None)
+
+
+def ensure(
+    workspace: Path,
+    *,
+    idle_timeout_s: float = IDLE_TIMEOUT_S,
+    workers: Sequence[tuple[str, float]] = JOB_WORKERS,
+) -> Address:
     """Return the address of a scheduler that answers; see `connect`."""
     elsewhere = os.environ.get(ADDRESS_VARIABLE)
     if elsewhere:
@@ -169,7 +234,7 @@ def ensure(workspace: Path, *, idle_timeout_s: float = IDLE_TIMEOUT_S) -> Addres
             if found is not None and (fresh or found["busy"]):
                 return address
             _end(address)
-        return _start(workspace, folder, idle_timeout_s)
+        return _start(workspace, folder, idle_timeout_s, workers)
 
 
 def is_alive(address: Address) -> bool:
@@ -238,7 +303,9 @@ def _end(address: Address) -> None:
             process.kill()
 
 
-def _start(workspace: Path, folder: Path, idle_timeout_s: float) -> Address:
+def _start(
+    workspace: Path, folder: Path, idle_timeout_s: float, workers: Sequence[tuple[str, float]]
+) -> Address:
     """Start the process, detached from this one, and wait for its address."""
     (folder / "address.json").unlink(missing_ok=True)
     with (folder / "log.txt").open("wb") as log:
@@ -247,6 +314,7 @@ def _start(workspace: Path, folder: Path, idle_timeout_s: float) -> Address:
                 *(sys.executable, "-m", "core.cluster"),
                 *("--workspace", str(workspace.resolve())),
                 *("--idle-timeout", str(idle_timeout_s)),
+                *("--workers", json.dumps(workers)),
             ],
             cwd=_PACKAGE.parent,
             env=_environment(),
@@ -279,7 +347,9 @@ def _environment() -> dict[str, str]:
     }
 
 
-async def _serve(workspace: Path, idle_timeout_s: float) -> None:
+async def _serve(
+    workspace: Path, idle_timeout_s: float, workers: Sequence[tuple[str, float]]
+) -> None:
     """Run scheduler and workers until they were idle for too long, or are told to end."""
     import dask
     from distributed import Nanny, Scheduler
@@ -305,14 +375,14 @@ async def _serve(workspace: Path, idle_timeout_s: float) -> None:
         nannies = [
             Nanny(
                 scheduler.address,
-                name=name,
+                name=f"{role}-{number}",
                 nthreads=1,
-                resources={name: 1},
+                resources={role: 1, TRIAL: 1} if role == TRAIN else {role: 1},
                 memory_limit=int(share * MEMORY_LIMIT),
                 local_directory=str(folder / "scratch"),
                 **common,
             )
-            for name, share in MEMORY_SHARE.items()
+            for number, (role, share) in enumerate(workers)
         ]
         await asyncio.gather(*nannies)
         told_to_end = asyncio.Event()
@@ -336,9 +406,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Run CardioTwin's local workers.")
     parser.add_argument("--workspace", type=Path, required=True)
     parser.add_argument("--idle-timeout", type=float, default=IDLE_TIMEOUT_S, metavar="SECONDS")
+    parser.add_argument("--workers", type=json.loads, required=True, metavar="JSON")
     arguments = parser.parse_args()
     os.nice(NICENESS)
-    asyncio.run(_serve(arguments.workspace, arguments.idle_timeout))
+    asyncio.run(_serve(arguments.workspace, arguments.idle_timeout, arguments.workers))
 
 
 if __name__ == "__main__":

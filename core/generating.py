@@ -11,6 +11,7 @@ import pandas as pd
 
 from core.beat_set import BeatSet
 from core.errors import UserError, did_you_mean
+from core.models.storage import load_card
 from core.recording import StrArray
 from core.study import Study
 
@@ -38,6 +39,10 @@ def _load(name: str, folder: Path, stamp: int) -> Any:
         from core.models.authenticity import AuthenticityJudge
 
         return AuthenticityJudge.load(folder)
+    if load_card(folder)["identifier"]["target"] == "label":
+        from core.models.label_identifier import LabelIdentifier
+
+        return LabelIdentifier.load(folder)
     from core.models.cnn_lstm import Identifier
 
     return Identifier.load(folder)

@@ -51,13 +51,18 @@ VERBS: dict[str, str] = {
     "authenticate": cluster.INFER,
     "identify": cluster.INFER,
     "verify": cluster.INFER,
+    "enroll": cluster.INFER,
+    "remove_enrolled": cluster.INFER,
+    "undo_gallery": cluster.INFER,
     "peaks": cluster.INFER,
     "export": cluster.INFER,
     "write_report": cluster.INFER,
 }
 """The functions of `core.workflow` that may run as jobs, and the local worker of each."""
 
-WRITERS = frozenset({"demo", "prepare", "train", "tune"})
+WRITERS = frozenset(
+    {"demo", "prepare", "train", "tune", "enroll", "remove_enrolled", "undo_gallery"}
+)
 """Verbs that change a study: one of them at a time."""
 
 WITHOUT_STUDY = frozenset({"peaks"})

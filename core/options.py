@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.errors import UserError
 
-Split = Literal["session", "record", "time", "random", "none"]
+Split = Literal["session", "record", "subject", "time", "random", "none"]
 SubjectSource = Literal["header", "folder", "file"]
 Preset = Literal["quick", "full"]
 ModelName = Literal["autoencoder", "gan", "mixture", "authenticity", "identifier"]

@@ -9,10 +9,10 @@ import numpy as np
 
 from core.beat_set import BeatSet
 from core.errors import UserError
-from core.evaluation import identification, realism
+from core.evaluation import identification, realism, robustness
 from core.fakes import KINDS as FAKES
-from core.generating import GENERATORS, draw_beats, load_model
-from core.partitions import SPLIT_WORDS
+from core.generating import GENERATORS, choose_subjects, draw_beats, load_model
+from core.partitions import RANDOM_SPLIT_SEED, SPLIT_WORDS, TEST_SHARE
 from core.progress import Progress, Report, silent
 from core.recording import StrArray
 from core.study import Study, write_json
@@ -20,6 +20,9 @@ from core.study import Study, write_json
 REDRAWS_RANGE = (1, 100)
 GENERATED_PER_SUBJECT = 20
 """Generated beats of each subject that the identifier and the judge are asked about."""
+LEAKY = "leaky"
+"""First word of the protocol of beats of one recording on both sides."""
+LEAKY_METHODS = ("network", "plain_lda", "template")
 
 
 def evaluate_study(
@@ -76,10 +79,13 @@ def evaluate_study(
 
 
 def _name_split(node: dict[str, Any], words: str) -> None:
-    """Add to the protocol of every figure how the study is split, leaky or not."""
+    """Add to the protocol of every figure how the study is split; leaky ones have their own."""
     for child in node.values():
         if isinstance(child, dict):
-            if "protocol" in child and words[2:] not in child["protocol"]:
+            protocol = child.get("protocol", "")
+            if protocol.startswith(LEAKY) and LEAKY not in words:
+                continue
+            if "protocol" in child and words[2:] not in protocol:
                 child["protocol"] += words
             _name_split(child, words)
 
@@ -150,7 +156,7 @@ def _fit_cnn_lstm(beats: BeatSet, seed: int) -> realism.Namer:
     """Return a CNN-LSTM, quickly trained on `beats`, that names the subject of single beats."""
     from core.models.cnn_lstm import Identifier
 
-    identifier = Identifier.fit(beats, target="subject", preset="quick", seed=seed)
+    identifier = Identifier.fit(beats, preset="quick", seed=seed)
     names = np.asarray(identifier.classes)
 
     def name(others: BeatSet) -> StrArray:
@@ -167,34 +173,88 @@ def _identification(study: Study, seed: int, missing: list[str], report: Report)
         return {}
     identifier = load_model(study, "identifier")
     probes = study.beats("test")
-    truth = probes.subject if identifier.target == "subject" else probes.label
-    probes = probes.take(np.isin(truth, identifier.classes))
-    protocol = SPLIT_WORDS[study.info.options.split]
+    of_subjects = identifier.target == "subject"
+    known = np.isin(probes.subject if of_subjects else probes.label, identifier.classes)
     figures: dict[str, Any] = {}
-    if len(probes):
-        report(Progress("evaluate identifier", 0, 1))
+    if known.any():
+        report(Progress("evaluate identifier", 0, 3))
         figures["real"] = identification.evaluate_identifier(
-            identifier, probes, seed=seed, protocol=protocol
+            identifier,
+            probes if of_subjects else probes.take(known),
+            seed=seed,
+            protocol=SPLIT_WORDS[study.info.options.split],
         )
+        report(Progress("evaluate identifier", 1, 3))
+        figures["robustness"] = robustness.robustness(identifier, probes, seed=seed)
     else:
         missing.append("identification: the test part is empty")
-    if identifier.target != "subject":
+    if not of_subjects:
         return figures
-    names = np.repeat(np.asarray(identifier.classes), GENERATED_PER_SUBJECT)
+    if known.any() and study.info.options.split != "random":
+        report(Progress("evaluate identifier", 2, 3))
+        figures["leaky"] = _leaky(study, figures["real"]["methods"], seed, missing)
+    report(Progress("evaluate identifier", 3, 3))
+    return figures | _generated_named(study, identifier, figures, seed)
+
+
+def _leaky(study: Study, honest: dict[str, Any], seed: int, missing: list[str]) -> dict[str, Any]:
+    """Return rank-1 by beat with the study's beats split at random, beside the honest figures."""
+    from core.models.cnn_lstm import Identifier
+
+    beats = study.beats("all")
+    in_test = np.random.default_rng(RANDOM_SPLIT_SEED).random(len(beats)) < TEST_SHARE
+    train, test = beats.take(~in_test), beats.take(in_test)
+    try:
+        identifier: Any = Identifier.fit(train, preset="quick", seed=seed)
+    except UserError as error:
+        missing.append(f"identification, leaky: {error}")
+        return {}
+    truth = identification.truth_of(test.subject, identifier.classes)
+    rows: dict[str, Any] = {
+        "protocol": f"{SPLIT_WORDS['random']}; the study's kept beats, a quickly trained network; "
+        "beside it the study's own identifier on its test part"
+    }
+    for method in LEAKY_METHODS:
+        scores = identifier.beat_scores(test, method=method)
+        found = identification.figures_of(scores, truth, test.subject, seed=seed)
+        beside = honest[method]["beat"]
+        rows[method] = {
+            "name": f"{LEAKY}: {identification.METHOD_WORDS[method]}",
+            "probes": len(test),
+            "rank_1": found["rank_1"],
+            "rank_1_interval": found["rank_1_interval"],
+            "honest_rank_1": beside["rank_1"],
+            "honest_rank_1_interval": beside["rank_1_interval"],
+        }
+    return rows
+
+
+def _generated_named(
+    study: Study, identifier: Any, figures: dict[str, Any], seed: int
+) -> dict[str, Any]:
+    """Return the share of each generator's beats that are named as the subject asked for."""
+    known = set(choose_subjects(study, None)) & set(identifier.classes)
+    names = np.repeat(np.asarray(sorted(known), dtype=np.str_), GENERATED_PER_SUBJECT)
+    real = figures["real"]["methods"][identifier.method]["beat"] if "real" in figures else {}
+    result: dict[str, Any] = {}
     for model in GENERATORS:
-        if study.has_model(model) and study.has_model("autoencoder"):
-            beats = draw_beats(study, model, names, seed=seed)
-            best = identifier.beat_scores(beats).argmax(axis=1)
-            figures[model] = {
-                "rank1_beat": {
-                    "value": float(np.mean(np.asarray(identifier.classes)[best] == names)),
-                    "n": len(names),
-                    "protocol": f"share of generated beats ({model}, {GENERATED_PER_SUBJECT} a "
-                    "subject) that the study's identifier, trained on real train beats, names as "
-                    "the subject asked for",
-                }
+        if not (len(names) and study.has_model(model) and study.has_model("autoencoder")):
+            continue
+        beats = draw_beats(study, model, names, seed=seed)
+        scores = identifier.beat_scores(beats)
+        truth = identification.truth_of(names, identifier.classes)
+        result[model] = {
+            "rank1_beat": {
+                "value": identification.rank_k(scores, truth),
+                "n": len(names),
+                "ceiling": real.get("rank_1"),
+                "protocol": f"share of generated beats ({model}, {GENERATED_PER_SUBJECT} a "
+                "subject) that the study's identifier, trained on real train beats, names as "
+                "the subject asked for: a verifier that no generator saw; beside, rank-1 of "
+                "single real test beats",
             }
-    return figures
+        }
+    return result
 
 
 def _authenticity(study: Study, seed: int, missing: list[str]) -> dict[str, Any]:

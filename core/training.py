@@ -244,6 +244,7 @@ def _fit_authenticity(study: Study, options: TrainOptions, checkpoint: Path, rep
 
 def _fit_identifier(study: Study, options: TrainOptions, checkpoint: Path, report: Report) -> Any:
     from core.models.cnn_lstm import Identifier
+    from core.models.label_identifier import LabelIdentifier
     from core.tuning import network_settings
 
     beats = study.beats("train")
@@ -252,16 +253,17 @@ def _fit_identifier(study: Study, options: TrainOptions, checkpoint: Path, repor
     if target == "auto":
         one_subject = len(set(beats.subject)) < 2
         target = "label" if one_subject and len(set(beats.label) - {""}) > 1 else "subject"
+    kind: Any = Identifier
+    settings = network_settings(tuned, preset=options.preset) if tuned else None
     if target == "label":
-        beats = beats.take(beats.label != "")
-    return Identifier.fit(
+        kind, settings = LabelIdentifier, None
+    return kind.fit(
         beats,
-        target=target,
         preset=options.preset,
         seed=options.seed,
         report=report,
         checkpoint=checkpoint,
-        settings=network_settings(tuned, preset=options.preset) if tuned else None,
+        settings=settings,
     )
 
 

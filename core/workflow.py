@@ -8,7 +8,8 @@ that a job can be stored and sent; results are ready for JSON.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +17,21 @@ import numpy as np
 
 from core.beat_set import BEATS_FORMATS, BeatSet, is_exported, read_beats, write_beats
 from core.errors import UserError, did_you_mean
+from core.gallery import (
+    Enrolment,
+    Origin,
+    already_enrolled,
+    check_name,
+    digest_of,
+    enrol,
+    list_gallery,
+    load_identifier,
+    names_labels,
+    read_gallery,
+    remove_subject,
+    remove_template,
+    undo_step,
+)
 from core.generating import (
     GENERATORS,
     HEART_RATE_RANGE,
@@ -28,19 +44,24 @@ from core.options import PrepareOptions, SignalKind, parse_options
 from core.progress import Progress, Report, silent
 from core.study import Study, replace_folder
 from core.training import train
+from core.verdict import REFRESH_BEATS, Verdict, is_confident, judge
 
 __all__ = [
     "authenticate",
     "demo",
+    "enroll",
     "evaluate",
     "export",
+    "gallery",
     "generate",
     "identify",
     "peaks",
     "prepare",
     "read_probe",
+    "remove_enrolled",
     "train",
     "tune",
+    "undo_gallery",
     "verify",
     "write_report",
 ]
@@ -50,8 +71,6 @@ STANDARD_LEADS = frozenset(
     ["I", "II", "III", "AVR", "AVL", "AVF", "MLII", *(f"V{i}" for i in range(1, 7))]
 )
 DEMO_NAME = "Demo (simulated)"
-MIN_PROBE_BEATS = 3
-"""Beats that a probe needs before its subject is accepted; fewer are named, but not accepted."""
 
 
 def prepare(
@@ -212,10 +231,25 @@ def _unless_all_failed(results: list[dict[str, Any]], errors: list[UserError]) -
     return {"results": results}
 
 
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """The beats of a file as the study would have cut them.
+
+    Attributes:
+        beats: Beats that were kept; if none were, those that were found.
+        reason: What is wrong with them, in one sentence; empty if nothing is.
+        remark: What else is worth knowing of the file.
+    """
+
+    beats: BeatSet
+    reason: str = ""
+    remark: str = ""
+
+
 def read_probe(
     study: Study, file: str | Path, *, source_rate: float | None = None
 ) -> tuple[BeatSet, str]:
-    """Return the beats of a file as the study would have cut them, and why there are few.
+    """Return the beats of a file as the study would have cut them, and what is wrong with them.
 
     Args:
         study: The study whose rate, window and filters apply.
@@ -223,12 +257,16 @@ def read_probe(
         source_rate: Rate of a recording that tells none, in Hz; what the study had if None.
 
     Returns:
-        Beats that were kept; if none were, those that were found; and one sentence on what is
-        wrong, empty if nothing is.
+        ``beats`` and ``reason`` of a `Probe`.
 
     Raises:
         UserError: The file cannot be read, or its beats do not fit the study's.
     """
+    probe = _read_probe(study, file, source_rate=source_rate)
+    return probe.beats, probe.reason
+
+
+def _read_probe(study: Study, file: str | Path, *, source_rate: float | None) -> Probe:
     from core.preprocessing.pipeline import preprocess
     from core.readers import read_recording
     from core.readers.beat_table import looks_like_beats
@@ -239,7 +277,7 @@ def read_probe(
         from core.models.authenticity import matched
 
         beats = read_beats(path) if is_exported(path) else _ready_beats(study, path, rate)
-        return matched(beats, study.beats("all").take(slice(1)), where=str(path)), ""
+        return Probe(matched(beats, study.beats("all").take(slice(1)), where=str(path)))
     recording = read_recording(path, source_rate=rate)
     several = len(study.info.leads) > 1
     wanted = study.info.leads if several else study.info.options.leads
@@ -257,22 +295,26 @@ def read_probe(
         leads=study.info.leads,
         record=recording.record,
         recording=str(path),
+        session=recording.session,
         label=recording.label,
         rr_before=result.rr_before,
         rr_after=result.rr_after,
         r_sample=result.r_peaks,
     )
     kept = result.rejected == ""
+    left_out = int(np.count_nonzero(~kept))
+    remark = f"{left_out} of its {len(kept)} beats were left out." if left_out else ""
     if result.recording_rejected:
         reason = result.recording_rejected.rstrip(".")
-        return beats.take(kept) if kept.any() else beats, reason
+        return Probe(beats.take(kept) if kept.any() else beats, reason, remark)
     if not kept.any():
-        return beats, "no clear beat was found"
+        return Probe(beats, "no clear beat was found", remark)
     lead = result.leads[0]
     known = {name for row in study.recordings["leads"] for name in str(row).split(", ")}
+    reason = ""
     if not several and lead not in known and _is_standard(lead) and any(map(_is_standard, known)):
-        return beats.take(kept), f"its lead is {lead}, the study's is {study.info.leads[0]}"
-    return beats.take(kept), ""
+        reason = f"its lead is {lead}, the study's is {study.info.leads[0]}"
+    return Probe(beats.take(kept), reason, remark)
 
 
 def _is_standard(lead: str) -> bool:
@@ -323,82 +365,123 @@ def identify(
     files: Sequence[str | Path],
     *,
     per_beat: bool = False,
+    refresh: bool = False,
     source_rate: float | None = None,
     report: Report = silent,
 ) -> dict[str, Any]:
-    """Name the subject of each file; the study is not changed.
+    """Name the subject of each file, or the label where that is what the identifier learned.
 
     Args:
         study: A study with a trained identifier.
         files: Recordings or files of beats, one subject each.
         per_beat: Also name the subject of each beat alone, under ``per_beat``.
+        refresh: Enroll files that are named with more than usual confidence as further templates
+            of their subjects. Without it the study is not changed.
         source_rate: Rate of recordings that tell none, in Hz.
         report: Told about each file.
 
     Returns:
-        ``{"results": [{"file", "beats", "predicted", "score", "accepted", "scores", "reason"}]}``.
+        ``{"results": [{"file", "beats", "predicted", "score", "probability", "accepted",
+        "scores", "reason"}]}``, and ``refreshed`` where it was asked for. ``probability`` is how
+        likely the one predicted is among those enrolled.
 
     Raises:
         UserError: No identifier is trained, or every file failed.
     """
     opened = Study.open(Path(study))
-    identifier = load_model(opened, "identifier")
+    identifier = load_identifier(opened)
+    if refresh:
+        _require_subjects(opened, identifier)
+    known = {t.sha256 for t in read_gallery(opened).enrolled} if refresh else set()
+    confident: list[Enrolment] = []
+
+    def answer(file: str | Path, probe: Probe) -> dict[str, Any]:
+        verdict = judge(identifier, probe.beats, probe.reason)
+        entry = no_answer(file, verdict.reason)
+        if not len(probe.beats):
+            return entry
+        best = verdict.best
+        entry |= {
+            "beats": len(probe.beats),
+            "predicted": identifier.classes[best],
+            "score": float(verdict.scores[best]),
+            "probability": float(verdict.probabilities[best]),
+            "accepted": not verdict.reason,
+            "scores": dict(zip(identifier.classes, map(float, verdict.scores), strict=True)),
+        }
+        if per_beat:
+            entry["per_beat"] = _name_beats(identifier, probe.beats)
+        if refresh:
+            digest = digest_of(probe.beats)
+            new = is_confident(identifier, probe.beats, verdict) and digest not in known
+            entry["refreshed"] = new and not probe.beats.synthetic.any()
+            if entry["refreshed"]:
+                known.add(digest)
+                confident.append(_enrolment(entry["predicted"], file, probe, origin="refreshed"))
+        return entry
+
+    def no_answer(file: str | Path, reason: str) -> dict[str, Any]:
+        return {
+            "file": str(file),
+            "beats": 0,
+            "predicted": None,
+            "score": None,
+            "probability": None,
+            "accepted": False,
+            "scores": {},
+            "reason": reason,
+            **({"refreshed": False} if refresh else {}),
+        }
+
+    found = _each_file(opened, files, answer, no_answer, "identify", source_rate, report)
+    if confident:
+        enrol(opened, confident)
+    return found
+
+
+def _name_beats(identifier: Any, beats: BeatSet) -> list[dict[str, Any]]:
+    single = np.asarray(identifier.beat_scores(beats), dtype=float)
+    return [
+        {"predicted": identifier.classes[int(k)], "score": float(row[k])}
+        for row, k in zip(single, single.argmax(axis=1), strict=True)
+    ]
+
+
+def _enrolment(
+    subject: str, file: str | Path, probe: Probe, *, origin: Origin = "enrolled"
+) -> Enrolment:
+    return Enrolment(
+        subject=subject, beats=probe.beats, file=file, remark=probe.remark, origin=origin
+    )
+
+
+def _each_file(
+    study: Study,
+    files: Sequence[str | Path],
+    answer: Callable[[str | Path, Probe], dict[str, Any]],
+    no_answer: Callable[[str | Path, str], dict[str, Any]],
+    stage: str,
+    source_rate: float | None,
+    report: Report,
+) -> dict[str, Any]:
+    """Return an entry a file, in their order: its answer, or why it could not be read."""
     results: list[dict[str, Any]] = []
     errors: list[UserError] = []
-    for i, file in enumerate(files):
-        report(Progress("identify", i, len(files)))
+    for number, file in enumerate(files):
+        report(Progress(stage, number, len(files)))
         try:
-            beats, reason = read_probe(opened, file, source_rate=source_rate)
+            probe = _read_probe(study, file, source_rate=source_rate)
         except UserError as error:
             errors.append(error)
-            results.append(_no_answer(file, str(error)) | {"error": str(error)})
+            results.append(no_answer(file, str(error)) | {"error": str(error)})
             continue
-        results.append(_name_subject(identifier, file, beats, reason, per_beat=per_beat))
+        results.append(answer(file, probe))
     return _unless_all_failed(results, errors)
 
 
-def _no_answer(file: str | Path, reason: str) -> dict[str, Any]:
-    return {
-        "file": str(file),
-        "beats": 0,
-        "predicted": None,
-        "score": None,
-        "accepted": False,
-        "scores": {},
-        "reason": reason,
-    }
-
-
-def _name_subject(
-    identifier: Any, file: str | Path, beats: BeatSet, reason: str, *, per_beat: bool
-) -> dict[str, Any]:
-    entry = _no_answer(file, reason or "no beat was found")
-    if not len(beats):
-        return entry
-    scores = np.asarray(identifier.score(beats), dtype=float)
-    best = int(np.argmax(scores))
-    entry |= {
-        "beats": len(beats),
-        "predicted": identifier.classes[best],
-        "score": float(scores[best]),
-        "scores": {name: float(s) for name, s in zip(identifier.classes, scores, strict=True)},
-    }
-    entry["reason"] = reason
-    if reason:
-        pass
-    elif len(beats) < MIN_PROBE_BEATS:
-        entry["reason"] = f"only {len(beats)} clear beats; {MIN_PROBE_BEATS} are needed to be sure"
-    elif scores[best] < identifier.threshold:
-        entry["reason"] = "too unlike everyone who is enrolled"
-    else:
-        entry["accepted"] = True
-    if per_beat:
-        single = np.asarray(identifier.beat_scores(beats), dtype=float)
-        entry["per_beat"] = [
-            {"predicted": identifier.classes[int(k)], "score": float(row[k])}
-            for row, k in zip(single, single.argmax(axis=1), strict=True)
-        ]
-    return entry
+def _require_subjects(study: Study, identifier: Any) -> None:
+    if identifier.target != "subject":
+        raise names_labels(study)
 
 
 def verify(
@@ -409,7 +492,7 @@ def verify(
     source_rate: float | None = None,
     report: Report = silent,
 ) -> dict[str, Any]:
-    """Tell whether each file is of one subject.
+    """Tell whether each file is of one subject, on the scores of `identify`.
 
     Returns:
         ``{"results": [{"file", "subject", "score", "threshold", "match", "reason"}]}``.
@@ -418,31 +501,180 @@ def verify(
         UserError: The subject is not enrolled, or every file failed.
     """
     opened = Study.open(Path(study))
-    identifier = load_model(opened, "identifier")
+    identifier = load_identifier(opened)
+    _require_subjects(opened, identifier)
     if subject not in identifier.classes:
         raise UserError(
             f"--subject {subject}", "is not enrolled", did_you_mean(subject, identifier.classes)
         )
-    found = identify(study, files, source_rate=source_rate, report=report)["results"]
-    results: list[dict[str, Any]] = []
-    for entry in found:
-        score = entry["scores"].get(subject)
-        passed = score is not None and score >= identifier.threshold
-        unsure = bool(entry["reason"]) and entry["beats"] < MIN_PROBE_BEATS
-        results.append(
-            {
-                "file": entry["file"],
-                "subject": subject,
-                "score": score,
-                "threshold": float(identifier.threshold),
-                "match": bool(passed and not unsure),
-                "reason": ""
-                if passed and not unsure
-                else entry["reason"] or "the score is too low",
-                **({"error": entry["error"]} if "error" in entry else {}),
-            }
-        )
-    return {"results": results}
+    column = identifier.classes.index(subject)
+
+    def entry(file: str | Path, score: float | None, reason: str) -> dict[str, Any]:
+        return {
+            "file": str(file),
+            "subject": subject,
+            "score": score,
+            "threshold": float(identifier.threshold),
+            "match": not reason,
+            "reason": reason,
+        }
+
+    def answer(file: str | Path, probe: Probe) -> dict[str, Any]:
+        verdict = judge(identifier, probe.beats, probe.reason)
+        if not len(probe.beats):
+            return no_answer(file, verdict.reason)
+        score = float(verdict.scores[column])
+        reason = verdict.reason
+        if not reason and score < identifier.threshold:
+            reason = "the score is too low"
+        if not reason and verdict.best != column:
+            reason = f"more like {identifier.classes[verdict.best]}"
+        return entry(file, score, reason)
+
+    def no_answer(file: str | Path, reason: str) -> dict[str, Any]:
+        return entry(file, None, reason)
+
+    return _each_file(opened, files, answer, no_answer, "verify", source_rate, report)
+
+
+def enroll(
+    study: str | Path,
+    files: Sequence[str | Path],
+    *,
+    subject: str,
+    source_rate: float | None = None,
+    report: Report = silent,
+) -> dict[str, Any]:
+    """Put a subject's recordings into the gallery, without training; `undo_gallery` takes it back.
+
+    Args:
+        study: A study whose identifier names subjects.
+        files: Recordings or files of beats of this subject; each becomes a template.
+        subject: Who it is: a new name, or somebody who is there and gets further templates.
+        source_rate: Rate of recordings that tell none, in Hz.
+        report: Told about each file.
+
+    Returns:
+        ``{"subject", "enrolled": [{"file", "beats", "reason"}], "templates", "gallery",
+        "remarks"}``: a file with a reason was not enrolled; how many enrolled templates the
+        subject has now, and how many people the gallery.
+
+    Raises:
+        UserError: The name is none, no identifier is trained, or no file could be enrolled.
+    """
+    name = check_name(subject)
+    opened = Study.open(Path(study))
+    identifier = load_identifier(opened)
+    _require_subjects(opened, identifier)
+    known = {t.sha256: already_enrolled(t) for t in read_gallery(opened).enrolled}
+    additions: list[Enrolment] = []
+    remarks: list[str] = []
+    refusals: list[UserError] = []
+
+    def answer(file: str | Path, probe: Probe) -> dict[str, Any]:
+        verdict = judge(identifier, probe.beats, probe.reason)
+        digest = digest_of(probe.beats)
+        reason = verdict.fault or known.get(digest, "")
+        if not reason and probe.beats.synthetic.any():
+            reason = "its beats are synthetic"
+        if reason:
+            refusals.append(UserError(file, reason, "Give another recording of this person"))
+        else:
+            additions.append(_enrolment(name, file, probe))
+            known[digest] = "it holds the same beats as another of the files"
+            remarks.extend(_enrolment_remarks(identifier, verdict, name, file, len(probe.beats)))
+        return {"file": str(file), "beats": len(probe.beats), "reason": reason}
+
+    def no_answer(file: str | Path, reason: str) -> dict[str, Any]:
+        return {"file": str(file), "beats": 0, "reason": reason}
+
+    found = _each_file(opened, files, answer, no_answer, "enroll", source_rate, report)
+    if not additions:
+        raise refusals[0]
+    after = enrol(opened, additions)
+    return {
+        "subject": name,
+        "enrolled": found["results"],
+        "templates": sum(t.subject == name for t in after.enrolled),
+        "gallery": len({*identifier.classes, name}),
+        "remarks": remarks,
+    }
+
+
+def _enrolment_remarks(
+    identifier: Any, verdict: Verdict, name: str, file: str | Path, n_beats: int
+) -> list[str]:
+    """Return what is worth knowing of a probe that is enrolled under a name."""
+    remarks: list[str] = []
+    alike = identifier.classes[verdict.best]
+    if not verdict.reason and alike != name:
+        remarks.append(f"{Path(file).name} resembles {alike}.")
+    elif verdict.reason and name in identifier.classes:
+        remarks.append(f"{Path(file).name} is unlike what was known of {name}: {verdict.reason}.")
+    if n_beats < REFRESH_BEATS:
+        remarks.append(f"{Path(file).name} has only {n_beats} clear beats; more make it surer.")
+    return remarks
+
+
+def gallery(
+    study: str | Path,
+    *,
+    remove: str | None = None,
+    undo: bool = False,
+    report: Report = silent,
+) -> dict[str, Any]:
+    """Return who may be named, after a subject was removed or the last change undone, if asked.
+
+    Returns:
+        See `core.gallery.list_gallery`; and ``undone``, what was undone.
+
+    Raises:
+        UserError: No identifier of subjects is trained, or there is nothing to remove or undo.
+    """
+    if remove is not None and undo:
+        raise UserError("--undo", "cannot be asked for with --remove", "Do one after the other")
+    if remove is not None:
+        return remove_enrolled(study, subject=remove)
+    if undo:
+        return undo_gallery(study)
+    return list_gallery(Study.open(Path(study)))
+
+
+def remove_enrolled(
+    study: str | Path,
+    *,
+    subject: str | None = None,
+    template: int | None = None,
+    report: Report = silent,
+) -> dict[str, Any]:
+    """Take a subject, also one who was trained, or one template out of the gallery.
+
+    Returns:
+        The gallery after it, see `core.gallery.list_gallery`.
+
+    Raises:
+        UserError: There is no such subject or template, or nobody would be left.
+    """
+    opened = Study.open(Path(study))
+    if subject is not None:
+        remove_subject(opened, subject)
+    if template is not None:
+        remove_template(opened, template)
+    return list_gallery(opened)
+
+
+def undo_gallery(study: str | Path, *, report: Report = silent) -> dict[str, Any]:
+    """Take the last change of the gallery back.
+
+    Returns:
+        The gallery after it, see `core.gallery.list_gallery`; and ``undone``, what was undone.
+
+    Raises:
+        UserError: There is nothing to undo.
+    """
+    opened = Study.open(Path(study))
+    undone = undo_step(opened)[1]
+    return {"undone": undone, **list_gallery(opened)}
 
 
 def evaluate(
@@ -455,12 +687,23 @@ def evaluate(
 
 
 def tune(
-    study: str | Path, *, trials: int = 20, seed: int = 0, report: Report = silent
+    study: str | Path,
+    *,
+    trials: int = 20,
+    seed: int = 0,
+    train_best: bool = False,
+    report: Report = silent,
 ) -> dict[str, Any]:
-    """Search the identifier's hyper-parameters on the train side; see `core.tuning`."""
+    """Search the identifier's hyper-parameters on the train side; see `core.tuning`.
+
+    With `train_best` the identifier is then trained with the best ones, on all of train.
+    """
     from core.tuning import tune_identifier
 
-    return tune_identifier(Study.open(Path(study)), trials=trials, seed=seed, report=report)
+    found = tune_identifier(Study.open(Path(study)), trials=trials, seed=seed, report=report)
+    if train_best:
+        found |= {"trained": train(study, models=["identifier"], seed=seed, report=report)}
+    return found
 
 
 def write_report(study: str | Path, out: str | Path, *, report: Report = silent) -> dict[str, Any]:

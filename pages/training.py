@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import accumulate
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -14,6 +16,7 @@ from core.partitions import SPLIT_WORDS
 from core.plots.figures import loss_curves
 from core.study import Study, read_json
 from core.training import NEEDS
+from core.tuning import TRIAL_RANGE, read_trials
 from pages.parts import content, frame, job_panel, sidebar
 
 MODEL_WORDS: dict[str, str] = {
@@ -25,6 +28,7 @@ MODEL_WORDS: dict[str, str] = {
 }
 PRESET_WORDS = {"quick": "quick: a minute or a few", "full": "full: best figures, much longer"}
 MAX_SEED = 2**31 - 1
+USUAL_TRIALS = 20
 
 
 def draw_models(study: Study) -> None:
@@ -93,6 +97,95 @@ def draw_history(study: Study) -> None:
     st.dataframe(pd.DataFrame(rows), hide_index=True, alt="Trainings of this study")
 
 
+def draw_tuning(study: Study, *, busy: bool) -> None:
+    """Draw the search for better settings of the identifier: its start, its progress, its trials.
+
+    Args:
+        study: The study.
+        busy: Whether a job is changing the study, so that no other may begin.
+    """
+    st.header("Tune")
+    st.markdown(
+        "Searches better settings of the identifier's network, on the train part only. "
+        "Run again, it goes on; what was finished is kept."
+    )
+    job = job_panel.newest(study.folder, "tune")
+    if job is not None:
+        job_panel.panel(study.folder, job, curves=True, key="tune")
+    found = read_trials(study)
+    done = len(found["trials"]) if found else 0
+    if not busy:
+        with st.form("tune"):
+            with st.grid(3):
+                trials = st.number_input(
+                    "Trials in all", *TRIAL_RANGE, max(USUAL_TRIALS, done), key="tune-trials"
+                )
+                seed = st.number_input("Seed", 0, MAX_SEED, 0, key="tune-seed")
+            if st.form_submit_button("Search", icon=":material/search:"):
+                with job_panel.one_sentence():
+                    job_panel.submit(study.folder, "tune", trials=int(trials), seed=int(seed))
+                    st.rerun()
+    if found and done:
+        draw_trials(study, found, busy=busy)
+    else:
+        st.info("No trial yet. The first one has the usual settings, so the best is no worse.")
+
+
+def draw_trials(study: Study, found: dict[str, Any], *, busy: bool) -> None:
+    """Draw the trials of a search, and the button that makes the best the model.
+
+    Args:
+        study: The study.
+        found: What `read_trials` returned, with at least one trial.
+        busy: Whether a job is changing the study.
+    """
+    trials = found["trials"]
+    st.caption(f"Accuracy: {found['protocol']}. Pruned: given up early, behind the median.")
+    best_so_far = list(
+        accumulate((t["accuracy"] if t["state"] == "complete" else 0.0 for t in trials), max)
+    )
+    points = [
+        {t["state"]: t["accuracy"], "best so far": best}
+        for t, best in zip(trials, best_so_far, strict=True)
+    ]
+    figure = loss_curves(points, x_title="Trial")
+    figure.update_yaxes(title_text="Accuracy (share of beats)")
+    st.plotly_chart(figure, key="tune-trials-chart", alt="Accuracy of each trial")
+    rows = [
+        {
+            "Trial": t["number"],
+            "State": t["state"],
+            "Accuracy": t["accuracy"],
+            "Epochs": len(t["epochs"]),
+            "Seconds": round(t["seconds"]),
+            **{name.replace("_", " "): str(value) for name, value in t["settings"].items()},
+        }
+        for t in trials
+    ]
+    st.dataframe(pd.DataFrame(rows), hide_index=True, alt="Trials of the search")
+    best = next((t for t in trials if t["number"] == found["best"]), None)
+    if best is None:
+        return
+    st.subheader("Best settings")
+    st.markdown(f"Trial {best['number']}, accuracy {best['accuracy']:.1%}.")
+    st.table(
+        {name.replace("_", " "): str(value) for name, value in best["settings"].items()},
+        border="horizontal",
+        width="content",
+        alt="Best settings",
+    )
+    card = study.card("identifier") if study.has_model("identifier") else {}
+    if card.get("recipe", {}).get("tuned") == best["settings"]:
+        st.success("The identifier was trained with these settings.")
+    elif not busy and st.button(
+        "Make it the model", key="tune-use", icon=":material/model_training:"
+    ):
+        seed = int(st.session_state["tune-seed"])
+        with job_panel.one_sentence():
+            job_panel.submit(study.folder, "train", models=["identifier"], preset="full", seed=seed)
+            st.rerun()
+
+
 def draw_cards(study: Study) -> None:
     """Draw the card and the curves of each trained model."""
     for name in (n for n in MODEL_NAMES if study.has_model(n)):
@@ -128,11 +221,13 @@ def draw(study: Study) -> None:
     if job is not None:
         job_panel.panel(study.folder, job, curves=True, key="train")
     draw_models(study)
-    if job is None or not job.active:
+    busy = any(j.active and j.verb in jobs.WRITERS for j in jobs.list_jobs(study.folder))
+    if not busy:
         draw_start(study)
     if any(study.has_model(name) for name in MODEL_NAMES):
         st.header("Finished models")
         draw_cards(study)
+    draw_tuning(study, busy=busy)
     if job is not None:
         st.header("Trainings so far")
         draw_history(study)

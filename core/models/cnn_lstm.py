@@ -1,24 +1,29 @@
-"""Beats -> who or what they are: a hybrid CNN-LSTM and a linear discriminant, joined.
+"""Beats -> who they are of: a hybrid CNN-LSTM and a linear discriminant, joined.
 
-The network and the discriminant look at the same input; their log-posteriors are added. For
-persons, beats are averaged in a row, ST-T is adapted to the heart rate, and the score is on a
-scale that does not depend on who else is enrolled.
+The network and the discriminant look at the same input: means of beats in a row, ST-T adapted to
+the heart rate. Two kinds of answer come from them:
+
+- log-posteriors over the gallery, for the question "who of these is it?";
+- scores that hold for strangers too: how alike the embeddings are, whoever else is enrolled.
+
+People are enrolled by their embeddings, without training anew.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
-import numpy.typing as npt
 
 from core.beat_set import BeatSet
 from core.errors import UserError
 from core.models.identifier_batches import Gallery, Variation, draw_samples, vary
+from core.models.identifier_calibration import calibrated, default_threshold
 from core.models.identifier_input import (
     Window,
     adapt_to_rate,
@@ -28,9 +33,8 @@ from core.models.identifier_input import (
     normalise,
     recording_codes,
     recording_rr,
-    rhythm_of,
 )
-from core.models.linear import LinearDiscriminant, Templates, flatten, floored, log_softmax
+from core.models.linear import LinearDiscriminant, cosines, flatten, floored, log_softmax
 from core.models.storage import (
     load_arrays,
     load_card,
@@ -43,7 +47,6 @@ from core.options import Preset
 from core.progress import Report, silent
 from core.recording import FloatArray, IntArray, StrArray
 
-Target = Literal["subject", "label"]
 Method = Literal["joined", "network", "lda", "plain_lda", "template"]
 METHODS: tuple[Method, ...] = ("joined", "network", "lda", "plain_lda", "template")
 """The identifier; its two parts alone, on the same input; the yardsticks, on plain beats."""
@@ -51,12 +54,13 @@ METHODS: tuple[Method, ...] = ("joined", "network", "lda", "plain_lda", "templat
 NETWORK_METHODS = ("joined", "network")
 BEATS_IN_A_ROW = 5
 """Beats averaged before they are scored."""
-LDA_WEIGHT, PLAIN_LDA_WEIGHT = 0.20, 0.12
+TRAINING_RUNS = (1, 5)
+"""Beats in a row that make a training sample: single ones must be named, too."""
+LDA_WEIGHT, PLAIN_LDA_WEIGHT = 0.10, 0.06
 """Weights of the discriminants' tempered log-posteriors beside the network's, for single beats.
 
 They fall with the root of the beats averaged, as noise does: more helps single beats of the same
-day and hurts other days. Weighed on the 45 persons of ECG-ID with odd numbers, as were
-`COSINE_WEIGHTS` and `PENALTY`.
+day and hurts other days.
 """
 LDA_TEMPERATURE = 2.0
 """Divides a discriminant's log-posteriors, which are too sure of themselves."""
@@ -64,54 +68,57 @@ LDA_SMOOTHING = 0.1
 """Share of a uniform posterior mixed in: the label smoothing that the network has learned."""
 LDA_SIZES = (1, 3)
 """Beats in a row whose means the discriminant learns: single ones, and means of three."""
-SUBJECT_THRESHOLD = 0.82
-"""Least score of somebody enrolled.
-
-Measured on other subjects, since one recording a subject does not tell how alike the next will be:
-ECG-ID's persons with odd numbers, two thirds enrolled by their first recording, three ways, by
-recording. On the same day 3 of 45 strangers reach it and 99 % of the enrolled are named rightly; on
-later days 0 of 35 and 86 %.
-"""
-LARGE_GALLERY = 20
-"""Subjects from which the threshold stays the same.
-
-Among fewer a stranger is more easily like one of them, since there are fewer ways to differ: the
-threshold rises in proportion, to 0.98 for two subjects. Without it 40 % of the strangers passed in
-a gallery of five.
-"""
-LABEL_THRESHOLD = float(np.log(0.5))
-"""Least log-posterior of a label."""
 FEWEST_ROWS = 60
 """Rows beyond one a class below which a discriminant is also given varied copies of the beats."""
 COPIES = 20
 """Varied copies of each beat then."""
-COSINE_WEIGHTS = {"embedding": 0.5, "projection": 0.5}
-"""How much each space counts in how alike a probe is to a subject."""
+SPACES: dict[Method, tuple[str, ...]] = {
+    "joined": ("embedding", "projection"),
+    "network": ("embedding",),
+    "lda": ("projection",),
+    "plain_lda": ("plain_projection",),
+    "template": ("plain",),
+}
+"""The spaces whose mean cosine tells how alike a probe is to a subject."""
 PENALTY = 0.5
-"""Weight of being less likely than the likeliest subject, per unit of log-posterior."""
+"""Weight in a score of being less likely than the likeliest, per unit of log-posterior.
+
+It ranks those who are enrolled; of the likeliest it takes nothing off, so a stranger is judged by
+the cosines alone.
+"""
+SHARPNESS = 20.0
+"""Log-posterior per unit of cosine, for subjects whom the network has not learned."""
 HELD_OUT_FROM = 3
-"""Recordings a class needs for its last one to be held out of training the network."""
-HELD_OUT_EVERY = 5
-"""Of so many recordings, one is held out of training a network for labels."""
-PRIOR_WEIGHT = 0.5
-"""Exponent of a label's share of the train beats in its posterior; samples are drawn equally."""
-FEWEST_SAMPLES, SAMPLES_PER_CLASS = 4096, 64
-"""Samples of an epoch: at least so many in all, and so many of each class."""
+"""Recordings a subject needs for the last one to be held out of training the network."""
+SAMPLES_PER_CLASS = 64
+"""Samples of each subject in an epoch, at least."""
 EPOCHS: dict[Preset, int] = {"quick": 6, "full": 16}
 BATCH_AT_INFERENCE = 2048
 
 
 @dataclass(frozen=True)
 class _Card:
-    """Scalars of a trained identifier."""
+    """Scalars of a trained identifier.
 
-    classes: tuple[str, ...]
-    target: Target
+    Attributes:
+        trained: Subjects that the network has learned.
+        method: What identifies.
+        threshold: Least score of somebody enrolled.
+        false_accept_rate: Share of strangers that the threshold was set to let pass; None where
+            train has too few subjects to choose one.
+        temperature: Multiplies log-posteriors, so that their probabilities come true.
+        selection: How method, threshold and temperature were chosen, for display.
+    """
+
+    trained: tuple[str, ...]
     window: Window
     n_samples: int
     n_leads: int
+    method: Method
     threshold: float
-    log_prior: tuple[float, ...]
+    false_accept_rate: float | None
+    temperature: float
+    selection: dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,32 +127,55 @@ class _Evidence:
 
     network: FloatArray
     lda: FloatArray
-    lda_smooth: FloatArray
     plain_lda: FloatArray
-    plain_lda_smooth: FloatArray
-    template: FloatArray
     embedding: FloatArray
     projection: FloatArray
+    plain_projection: FloatArray
+    plain: FloatArray
 
-    def mean_of(self, owners: IntArray) -> _Evidence:
-        """Return the mean over the inputs of each recording, in order of its code."""
+    def templates(self, owners: IntArray) -> dict[str, FloatArray]:
+        """Return the median of each recording in each space, in order of its code.
+
+        With the median a few spoiled beats do not count.
+        """
         codes = np.unique(owners)
-        return _Evidence(
-            **{
-                part.name: np.stack(
-                    [getattr(self, part.name)[owners == c].mean(axis=0) for c in codes]
-                )
-                for part in fields(self)
-            }
+        spaces = sorted({space for used in SPACES.values() for space in used})
+        return {
+            space: np.stack([np.median(getattr(self, space)[owners == c], axis=0) for c in codes])
+            for space in spaces
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class _Parts:
+    """Cosines and closed-set log-posteriors of m inputs: what scores are made of."""
+
+    alike: FloatArray
+    closed: FloatArray
+
+    def per_recording(self, owners: IntArray) -> _Parts:
+        """Return one row a recording: the median cosine and the mean log-posterior."""
+        codes = np.unique(owners)
+        return _Parts(
+            np.stack([np.median(self.alike[owners == c], axis=0) for c in codes]),
+            np.stack([self.closed[owners == c].mean(axis=0) for c in codes]),
         )
+
+    def scores(self) -> FloatArray:
+        """Return (m, n_classes) scores that hold for strangers too."""
+        gap = self.closed - self.closed.max(axis=1, keepdims=True)
+        return np.asarray(self.alike + PENALTY * gap, dtype=np.float32)
 
 
 class Identifier:
-    """Names the subject, or the label, of beats.
+    """Names the subject of beats.
 
     Attributes:
         history: A row of figures an epoch.
     """
+
+    target = "subject"
+    methods = METHODS
 
     def __init__(
         self,
@@ -153,78 +183,96 @@ class Identifier:
         network: Any,
         lda: LinearDiscriminant,
         plain_lda: LinearDiscriminant,
-        templates: dict[str, Templates],
+        templates: dict[str, FloatArray],
+        owners: StrArray,
         card: _Card,
         history: list[dict[str, float]],
+        centres: dict[str, FloatArray] | None = None,
+        removed: Collection[str] = (),
     ) -> None:
         self._network = network
         self._lda = lda
         self._plain_lda = plain_lda
         self._templates = templates
+        self._owners = owners
         self._card = card
         self.history = history
+        self._centres = centres or _centres(templates, owners)
         self._compiled: Any = None
+        self.classes: tuple[str, ...] = tuple(
+            sorted(str(name) for name in set(owners.tolist()) - set(removed))
+        )
+        """Everybody in the gallery, in the order of the scores' columns."""
+        self._means = {space: self._subject_means(space) for space in templates}
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        """Names in the order of the scores' columns."""
-        return self._card.classes
+    def trained(self) -> tuple[str, ...]:
+        """The subjects that the network has learned."""
+        return self._card.trained
 
     @property
-    def target(self) -> Target:
-        """What the classes are: ``"subject"`` or ``"label"``."""
-        return self._card.target
+    def method(self) -> Method:
+        """What identifies: chosen on the train side."""
+        return self._card.method
 
     @property
     def threshold(self) -> float:
         """Least score at which a probe is accepted as the subject who scored it."""
         return self._card.threshold
 
+    @property
+    def false_accept_rate(self) -> float | None:
+        """Share of strangers that the threshold was set to let pass; None if it is a default."""
+        return self._card.false_accept_rate
+
+    @property
+    def selection(self) -> dict[str, Any]:
+        """How method, threshold and temperature were chosen, ready for JSON."""
+        return self._card.selection
+
     @classmethod
     def fit(
         cls,
         train: BeatSet,
         *,
-        target: Target = "subject",
         preset: Preset = "full",
         seed: int,
         report: Report = silent,
         checkpoint: Path | None = None,
         settings: Any = None,
+        calibrate: bool = True,
     ) -> Identifier:
-        """Learn the classes of `train`.
+        """Learn the subjects of `train`.
 
         Args:
             train: Real beats, in order of time within each recording.
-            target: What to name: the ``subject`` or the ``label`` column.
-            preset: ``quick`` or ``full``: how long to train.
+            preset: ``quick`` or ``full``: how long to train, and whether to `calibrate`.
             seed: Of every random step.
             report: Called every epoch; may raise `Cancelled`.
             checkpoint: Folder for what a later call needs to go on from here; None keeps nothing.
             settings: `NetworkSettings` instead of the preset's.
+            calibrate: Choose method, threshold and temperature on the train side, by short
+                trainings without some of the subjects; only with the preset ``full``.
 
         Raises:
-            UserError: There are fewer than two classes, or no beats.
+            UserError: There are fewer than two subjects, or no beats.
         """
         from core.models.identifier_network import NetworkSettings, build_network, train_network
 
-        classes, targets = _targets(train, target)
+        classes, targets = classes_of(train.subject, "subject")
         window = Window(train.before_s, train.sampling_rate)
-        gallery = _gallery(train, targets, window, target)
-        sizes = (1, 7) if target == "subject" else (1, 1)
-        settings = settings or NetworkSettings(
-            epochs=EPOCHS[preset],
-            epoch_samples=max(FEWEST_SAMPLES, SAMPLES_PER_CLASS * len(classes)),
-        )
+        gallery = gallery_of(train, targets)
+        settings = settings or NetworkSettings(epochs=EPOCHS[preset])
+        fewest = SAMPLES_PER_CLASS * len(classes)
+        settings = replace(settings, epoch_samples=max(settings.epoch_samples, fewest))
         variation = Variation()
-        kept, held_out = _hold_out(gallery, min(sizes[1], BEATS_IN_A_ROW), target)
+        kept, held_out = _hold_out(gallery)
 
         n_samples, n_leads = train.signals.shape[1:]
-        n_channels = 2 * n_leads + gallery.rhythm.shape[2]
-        network = build_network(n_samples, n_channels, len(classes), settings, seed=seed)
+        network = build_network(n_samples, 2 * n_leads, len(classes), settings, seed=seed)
         history = train_network(
             network,
-            lambda n, rng: draw_samples(kept, n, rng, sizes=sizes, variation=variation),
+            lambda n, rng: draw_samples(kept, n, rng, sizes=TRAINING_RUNS, variation=variation),
             settings,
             seed=seed,
             identity=_identity(gallery, settings, seed),
@@ -233,55 +281,109 @@ class Identifier:
             checkpoint=checkpoint,
         )
         thick = _thickened(gallery, len(classes), seed)
-        shapes, owners = _inputs_of_sizes(thick, LDA_SIZES if target == "subject" else (1,))
+        shapes, owners = _inputs_of_sizes(thick, LDA_SIZES)
         identifier = cls(
             network=network,
             lda=LinearDiscriminant.fit(flatten(shapes), owners),
             plain_lda=LinearDiscriminant.fit(flatten(normalise(thick.signals)), thick.targets),
-            templates={
-                "plain": _templates(
-                    flatten(normalise(gallery.signals)), gallery.targets, centred=False
-                )
-            },
+            templates={},
+            owners=np.asarray(classes, dtype=np.str_),
             card=_Card(
-                classes,
-                target,
-                window,
-                n_samples,
-                n_leads,
-                _threshold(len(classes), target),
-                _log_prior(targets, target),
+                trained=classes,
+                window=window,
+                n_samples=n_samples,
+                n_leads=n_leads,
+                method="joined",
+                threshold=default_threshold(len(classes)),
+                false_accept_rate=None,
+                temperature=1.0,
+                selection={"protocol": "defaults: nothing was chosen for these subjects"},
             ),
             history=history,
         )
-        identifier._enrol_all(gallery)
-        return identifier
+        identifier = identifier._with_templates(
+            *identifier._embed(gallery, np.asarray(classes)), removed=()
+        )
+        if not calibrate or preset != "full":
+            return identifier
+        found = calibrated(train, settings, seed=seed, report=report, checkpoint=checkpoint)
+        return identifier if found is None else identifier._recalibrated(**asdict(found))
 
-    def score(self, beats: BeatSet, *, method: Method = "joined") -> FloatArray:
-        """Return (n_classes,) how alike the beats of one recording are to each class.
+    def with_gallery(
+        self, enrolled: Sequence[tuple[str, BeatSet]], *, removed: Collection[str] = ()
+    ) -> Identifier:
+        """Return this identifier with other people in its gallery; nothing is trained.
 
-        A higher score is more alike, on one scale for every recording. Of a label's classes, it
-        is the mean log-posterior.
+        Args:
+            enrolled: A subject and the beats of one recording, for each template; a subject may
+                have several, and may be one that was trained.
+            removed: Subjects not to be in the gallery.
+
+        Raises:
+            UserError: Beats do not fit, or nobody is left.
         """
-        return self._scores(beats, np.zeros(len(beats), np.int64), BEATS_IN_A_ROW, method)[0]
+        templates, owners = [self._templates], [self._owners]
+        for subject, beats in enrolled:
+            self._check(beats)
+            probe = _probe(beats, np.zeros(len(beats), np.int64), self._card.window)
+            size = BEATS_IN_A_ROW
+            places, evidence = self._evidence(probe, size)
+            templates.append(evidence.templates(places))
+            owners.append(np.asarray([subject], dtype=np.str_))
+        everybody = np.concatenate(owners)
+        if not set(everybody.tolist()) - set(removed):
+            raise UserError("gallery", "nobody is left in it", "Enrol somebody, or undo")
+        joined = {
+            space: np.concatenate([one[space] for one in templates]) for space in self._templates
+        }
+        return self._with_templates(joined, everybody, removed=removed)
+
+    def score(self, beats: BeatSet, *, method: Method | None = None) -> FloatArray:
+        """Return (n_classes,) how alike the beats of one recording are to each in the gallery.
+
+        A higher score is more alike, on one scale for every recording; it holds for people who
+        are not enrolled, too.
+        """
+        codes = np.zeros(len(beats), np.int64)
+        owners, parts = self._parts(beats, codes, BEATS_IN_A_ROW, method)
+        return parts.per_recording(owners).scores()[0]
+
+    def posterior(self, beats: BeatSet, *, method: Method | None = None) -> FloatArray:
+        """Return (n_classes,) how probably one recording is of each in the gallery; sums to 1."""
+        codes = np.zeros(len(beats), np.int64)
+        owners, parts = self._parts(beats, codes, BEATS_IN_A_ROW, method)
+        return np.exp(self._posteriors(parts.per_recording(owners).closed)[0])
 
     def recording_scores(
-        self, beats: BeatSet, *, method: Method = "joined"
+        self, beats: BeatSet, *, method: Method | None = None
     ) -> tuple[StrArray, FloatArray]:
         """Return the names of the recordings (m,), and `score` (m, n_classes) of each."""
-        codes = recording_codes(beats)
-        first = np.unique(codes, return_index=True)[1]
-        return beats.recording[first], self._scores(beats, codes, BEATS_IN_A_ROW, method)
+        names, parts = self._recording_parts(beats, method)
+        return names, parts.scores()
+
+    def recording_posteriors(
+        self, beats: BeatSet, *, method: Method | None = None
+    ) -> tuple[StrArray, FloatArray]:
+        """Return the names of the recordings (m,), and log-posteriors (m, n_classes) of each."""
+        names, parts = self._recording_parts(beats, method)
+        return names, self._posteriors(parts.closed)
 
     def beat_scores(
-        self, beats: BeatSet, *, in_a_row: int = 1, method: Method = "joined"
+        self, beats: BeatSet, *, in_a_row: int = 1, method: Method | None = None
     ) -> FloatArray:
         """Return (n, n_classes) scores of single beats, each scored alone.
 
         The heart rate is that of the whole recording. With `in_a_row` more than one, the scores
         are those of means of so many beats in a row of a recording, as `runs` lists them.
         """
-        return self._input_scores(beats, recording_codes(beats), in_a_row, method)
+        return self._parts(beats, recording_codes(beats), in_a_row, method)[1].scores()
+
+    def beat_posteriors(
+        self, beats: BeatSet, *, in_a_row: int = 1, method: Method | None = None
+    ) -> FloatArray:
+        """Return (n, n_classes) log-posteriors over the gallery, of the rows of `beat_scores`."""
+        parts = self._parts(beats, recording_codes(beats), in_a_row, method)[1]
+        return self._posteriors(parts.closed)
 
     def runs(self, beats: BeatSet, in_a_row: int) -> StrArray:
         """Return (m,) the recording of each row of ``beat_scores(beats, in_a_row=in_a_row)``."""
@@ -295,11 +397,9 @@ class Identifier:
         save_model(self._network, folder / "network.keras")
         self._lda.save(folder / "lda.skops")
         self._plain_lda.save(folder / "plain_lda.skops")
-        arrays: dict[str, npt.NDArray[Any]] = {}
-        for name, templates in self._templates.items():
-            arrays |= {f"{name}_means": templates.means, f"{name}_centre": templates.centre}
-        save_arrays(folder / "templates.npz", arrays)
-        save_card(folder, {"identifier": asdict(self._card), "history": self.history})
+        save_arrays(folder / "templates.npz", {**self._templates, "owners": self._owners})
+        card = asdict(self._card) | {"target": self.target, "classes": self.classes}
+        save_card(folder, {"identifier": card, "history": self.history})
 
     @classmethod
     def load(cls, folder: Path) -> Identifier:
@@ -309,99 +409,128 @@ class Identifier:
             UserError: A file is missing or damaged.
         """
         card = load_card(folder)
-        values = card["identifier"]
+        values = {k: v for k, v in card["identifier"].items() if k not in ("target", "classes")}
         arrays = load_arrays(folder / "templates.npz")
-        names = [key.removesuffix("_means") for key in arrays if key.endswith("_means")]
+        owners = cast(StrArray, arrays.pop("owners"))
         return cls(
             network=load_model(folder / "network.keras"),
             lda=LinearDiscriminant.load(folder / "lda.skops"),
             plain_lda=LinearDiscriminant.load(folder / "plain_lda.skops"),
-            templates={n: Templates(arrays[f"{n}_means"], arrays[f"{n}_centre"]) for n in names},
+            templates=arrays,
+            owners=owners,
             card=_Card(
                 **{
                     **values,
-                    "classes": tuple(values["classes"]),
+                    "trained": tuple(values["trained"]),
                     "window": Window(**values["window"]),
-                    "log_prior": tuple(values["log_prior"]),
                 }
             ),
             history=card["history"],
         )
 
-    def _enrol_all(self, gallery: Gallery) -> None:
-        size = BEATS_IN_A_ROW if self.target == "subject" else 1
-        owners, evidence = self._evidence(gallery, size)
-        targets = _targets_of(gallery, owners)
-        for name in COSINE_WEIGHTS:
-            self._templates[name] = _templates(getattr(evidence, name), targets, centred=True)
+    def parts_of(self, beats: BeatSet, method: Method) -> tuple[StrArray, FloatArray, FloatArray]:
+        """Return names, cosines and log-posteriors, untempered, of recordings: what scores are of.
 
-    def _size(self, in_a_row: int) -> int:
-        return in_a_row if self.target == "subject" else 1
+        For choosing on the train side: subjects can be left out of both before they are joined.
+        """
+        names, parts = self._recording_parts(beats, method)
+        return names, parts.alike, parts.closed
 
-    def _scores(self, beats: BeatSet, codes: IntArray, in_a_row: int, method: Method) -> FloatArray:
-        """Return (m, n_classes) the scores of each recording."""
-        owners, evidence = self._probe_evidence(beats, codes, in_a_row, method)
-        return self._combine(evidence.mean_of(owners), method, self._size(in_a_row))
+    def _with_templates(
+        self, templates: dict[str, FloatArray], owners: StrArray, *, removed: Collection[str]
+    ) -> Identifier:
+        other = Identifier(
+            network=self._network,
+            lda=self._lda,
+            plain_lda=self._plain_lda,
+            templates=templates,
+            owners=owners,
+            card=self._card,
+            history=self.history,
+            centres=self._centres or None,
+            removed=removed,
+        )
+        other._compiled = self._compiled
+        return other
 
-    def _input_scores(
-        self, beats: BeatSet, codes: IntArray, in_a_row: int, method: Method
-    ) -> FloatArray:
-        """Return (m, n_classes) the scores of each input."""
-        _, evidence = self._probe_evidence(beats, codes, in_a_row, method)
-        return self._combine(evidence, method, self._size(in_a_row))
+    def _recalibrated(self, **values: Any) -> Identifier:
+        self._card = replace(self._card, **values)
+        return self
 
-    def _probe_evidence(
-        self, beats: BeatSet, codes: IntArray, in_a_row: int, method: Method
-    ) -> tuple[IntArray, _Evidence]:
+    def _subject_means(self, space: str) -> FloatArray:
+        rows = self._templates[space]
+        means = np.stack([rows[self._owners == name].mean(axis=0) for name in self.classes])
+        return means - self._centres[space]
+
+    def _embed(self, gallery: Gallery, classes: StrArray) -> tuple[dict[str, FloatArray], StrArray]:
+        owners, evidence = self._evidence(gallery, BEATS_IN_A_ROW)
+        return evidence.templates(owners), classes[_targets_of(gallery, np.unique(owners))]
+
+    def _recording_parts(self, beats: BeatSet, method: Method | None) -> tuple[StrArray, _Parts]:
+        codes = recording_codes(beats)
+        first = np.unique(codes, return_index=True)[1]
+        owners, parts = self._parts(beats, codes, BEATS_IN_A_ROW, method)
+        return beats.recording[first], parts.per_recording(owners)
+
+    def _parts(
+        self, beats: BeatSet, codes: IntArray, in_a_row: int, method: Method | None
+    ) -> tuple[IntArray, _Parts]:
+        """Return the recording of each input (m,), and its cosines and log-posteriors."""
         self._check(beats)
-        probe = _probe(beats, codes, self._card.window, self.target)
-        return self._evidence(probe, self._size(in_a_row), with_network=method in NETWORK_METHODS)
+        method = method or self.method
+        probe = _probe(beats, codes, self._card.window)
+        owners, evidence = self._evidence(probe, in_a_row, with_network=method in NETWORK_METHODS)
+        spaces = SPACES[method]
+        alike = np.stack(
+            [
+                cosines(getattr(evidence, space) - self._centres[space], self._means[space])
+                for space in spaces
+            ]
+        ).mean(axis=0)
+        return owners, _Parts(alike, self._over_gallery(_closed(evidence, method, in_a_row), alike))
 
-    def _combine(self, evidence: _Evidence, method: Method, size: int) -> FloatArray:
-        """Return (m, n_classes) scores of inputs that are means of `size` beats."""
-        if method == "network":
-            return evidence.network
-        if method == "lda":
-            return evidence.lda
-        if method == "plain_lda":
-            return evidence.plain_lda
-        if method == "template":
-            return evidence.template
-        discriminants = (
-            LDA_WEIGHT * evidence.lda_smooth + PLAIN_LDA_WEIGHT * evidence.plain_lda_smooth
-        )
-        closed = evidence.network + discriminants / np.sqrt(size)
-        if self.target == "label":
-            return log_softmax(closed + np.asarray(self._card.log_prior, np.float32))
-        alike = sum(
-            weight * self._templates[name].cosines(getattr(evidence, name))
-            for name, weight in COSINE_WEIGHTS.items()
-        )
-        return alike + PENALTY * (closed - closed.max(axis=1, keepdims=True))
+    def _over_gallery(self, closed: FloatArray | None, alike: FloatArray) -> FloatArray:
+        """Return (m, n_classes) log-posteriors over the gallery, not yet tempered.
+
+        The network's, for those whom it has learned. Others stand to the likeliest of these as
+        their cosines do.
+        """
+        column = {name: i for i, name in enumerate(self.trained)}
+        learned = np.asarray([name in column for name in self.classes])
+        if closed is None or not learned.any():
+            return log_softmax(SHARPNESS * alike)
+        rows = np.arange(len(alike))
+        known = closed[:, [column[name] for name in self.classes if name in column]]
+        best = known.argmax(axis=1)
+        result = np.empty(alike.shape, dtype=np.float32)
+        result[:, learned] = known
+        reference = alike[:, learned][rows, best]
+        gap = alike[:, ~learned] - reference[:, None]
+        result[:, ~learned] = known[rows, best][:, None] + SHARPNESS * gap
+        return log_softmax(result)
+
+    def _posteriors(self, closed: FloatArray) -> FloatArray:
+        return log_softmax(self._card.temperature * closed)
 
     def _evidence(
         self, beats: Gallery, size: int, *, with_network: bool = True
     ) -> tuple[IntArray, _Evidence]:
         """Return the recording of each input (m,), and what each part says of it."""
-        inputs, owners = _inputs(beats, size)
+        inputs, owners = inputs_of(beats, size)
         plain, _ = means_in_a_row(beats.signals, beats.codes, size)
         rows, plain_rows = flatten(inputs), flatten(normalise(plain))
-        lda, plain_lda = self._lda.log_posteriors(rows), self._plain_lda.log_posteriors(plain_rows)
-        n_classes = len(self.classes)
         if with_network:
             network, embedding = self._run_network(inputs)
         else:
-            network = np.zeros((len(rows), n_classes), np.float32)
-            embedding = np.zeros((len(rows), 1), np.float32)
+            network, embedding = (np.zeros((len(rows), 1), np.float32) for _ in range(2))
         return owners, _Evidence(
             network=network,
-            lda=lda,
-            lda_smooth=_smooth(lda),
-            plain_lda=plain_lda,
-            plain_lda_smooth=_smooth(plain_lda),
-            template=self._templates["plain"].cosines(plain_rows),
+            lda=self._lda.log_posteriors(rows),
+            plain_lda=self._plain_lda.log_posteriors(plain_rows),
             embedding=embedding,
             projection=self._lda.project(rows),
+            plain_projection=self._plain_lda.project(plain_rows),
+            plain=plain_rows,
         )
 
     def _run_network(self, inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -436,8 +565,12 @@ class Identifier:
             )
 
 
-def _targets(train: BeatSet, target: Target) -> tuple[tuple[str, ...], IntArray]:
-    column = train.subject if target == "subject" else train.label
+def classes_of(column: StrArray, target: str) -> tuple[tuple[str, ...], IntArray]:
+    """Return the names in a column of train, sorted, and the number of each row's.
+
+    Raises:
+        UserError: There are fewer than two.
+    """
     names, codes = np.unique(column, return_inverse=True)
     if len(names) < 2:
         have = f"{len(names)} {target}" + (f" ({names[0]})" if len(names) else "")
@@ -447,65 +580,79 @@ def _targets(train: BeatSet, target: Target) -> tuple[tuple[str, ...], IntArray]
     return tuple(str(n) for n in names), codes.astype(np.int64)
 
 
-def _probe(beats: BeatSet, codes: IntArray, window: Window, target: Target) -> Gallery:
-    """Return beats whose class nobody told, recordings as `codes` says."""
+def _closed(evidence: _Evidence, method: Method, size: int) -> FloatArray | None:
+    """Return log-posteriors over those who were trained, of means of `size` beats."""
+    if method == "network":
+        return evidence.network
+    if method == "lda":
+        return evidence.lda
+    if method == "plain_lda":
+        return evidence.plain_lda
+    if method == "template":
+        return None
+    weighted = LDA_WEIGHT * _smooth(evidence.lda) + PLAIN_LDA_WEIGHT * _smooth(evidence.plain_lda)
+    return np.asarray(evidence.network + weighted / np.sqrt(size), dtype=np.float32)
+
+
+def _centres(templates: dict[str, FloatArray], owners: StrArray) -> dict[str, FloatArray]:
+    """Return where cosines are measured from: the mean over subjects, of plain beats the origin."""
+    names = np.unique(owners)
+    return {
+        space: np.mean([rows[owners == name].mean(axis=0) for name in names], axis=0)
+        * np.float32(space != "plain")
+        for space, rows in templates.items()
+    }
+
+
+def _probe(beats: BeatSet, codes: IntArray, window: Window) -> Gallery:
+    """Return beats whose subject nobody told, recordings as `codes` says."""
     return Gallery(
         signals=beats.signals,
         rr=recording_rr(beats, codes),
         targets=np.full(len(beats), -1, np.int64),
         codes=codes,
         recordings=codes,
-        rhythm=rhythm_of(beats, codes) if target == "label" else no_rhythm(len(beats)),
+        rhythm=no_rhythm(len(beats)),
         window=window,
     )
 
 
-def _gallery(train: BeatSet, targets: IntArray, window: Window, target: Target) -> Gallery:
-    """Return the beats of each class and recording side by side, in order of time."""
+def gallery_of(train: BeatSet, targets: IntArray) -> Gallery:
+    """Return the beats of each subject and recording side by side, in order of time."""
+    window = Window(train.before_s, train.sampling_rate)
     recordings = recording_codes(train)
     codes = np.unique(np.stack([targets, recordings]), axis=1, return_inverse=True)[1].ravel()
     gallery = replace(
-        _probe(train, recordings, window, target), targets=targets, codes=codes.astype(np.int64)
+        _probe(train, recordings, window), targets=targets, codes=codes.astype(np.int64)
     )
     return gallery.take(np.argsort(codes, kind="stable"))
 
 
-def _hold_out(
-    gallery: Gallery, size: int, target: Target
-) -> tuple[Gallery, tuple[FloatArray, IntArray] | None]:
+def _hold_out(gallery: Gallery) -> tuple[Gallery, tuple[FloatArray, IntArray] | None]:
     """Split whole recordings off for early stopping: the network never learns from them.
 
-    Of subjects, the last recording of each who has three or more; of labels, every fifth recording
-    without which no label is lost.
+    It is the last recording of each subject who has three or more.
     """
     held: list[int] = []
-    if target == "subject":
-        for one in np.unique(gallery.targets):
-            mine = np.unique(gallery.recordings[gallery.targets == one])
-            held += [int(mine[-1])] if len(mine) >= HELD_OUT_FROM else []
-    else:
-        n_classes = len(np.unique(gallery.targets))
-        for one in np.unique(gallery.recordings)[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]:
-            stay = ~np.isin(gallery.recordings, [*held, one])
-            if len(np.unique(gallery.targets[stay])) == n_classes:
-                held.append(int(one))
+    for one in np.unique(gallery.targets):
+        mine = np.unique(gallery.recordings[gallery.targets == one])
+        held += [int(mine[-1])] if len(mine) >= HELD_OUT_FROM else []
     away = np.isin(gallery.recordings, held)
     if not away.any():
         return gallery, None
-    inputs, owners = _inputs(gallery.take(away), size)
+    inputs, owners = inputs_of(gallery.take(away), BEATS_IN_A_ROW)
     return gallery.take(~away), (inputs, _targets_of(gallery, owners))
 
 
-def _inputs(beats: Gallery, size: int) -> tuple[FloatArray, IntArray]:
+def inputs_of(beats: Gallery, size: int) -> tuple[FloatArray, IntArray]:
     """Return what the network sees of means of `size` beats in a row, and their recordings."""
     adapted = adapt_to_rate(beats.signals, beats.rr, beats.window)
     means, owners = means_in_a_row(adapted, beats.codes, size)
-    rhythm, _ = means_in_a_row(beats.rhythm, beats.codes, size)
-    return network_input(means, rhythm, beats.window.sampling_rate), owners
+    return network_input(means, no_rhythm(len(means)), beats.window.sampling_rate), owners
 
 
 def _targets_of(gallery: Gallery, owners: IntArray) -> IntArray:
-    """Return the class of each recording in `owners`."""
+    """Return the subject of each recording in `owners`."""
     codes, first = np.unique(gallery.codes, return_index=True)
     return gallery.targets[first][np.searchsorted(codes, owners)]
 
@@ -522,8 +669,8 @@ def _thickened(gallery: Gallery, n_classes: int, seed: int) -> Gallery:
 
 
 def _inputs_of_sizes(gallery: Gallery, sizes: tuple[int, ...]) -> tuple[FloatArray, IntArray]:
-    """Return inputs that are means of so many beats in a row, and their classes."""
-    parts = [_inputs(gallery, size) for size in sizes]
+    """Return inputs that are means of so many beats in a row, and their subjects."""
+    parts = [inputs_of(gallery, size) for size in sizes]
     owners = np.concatenate([owners for _, owners in parts])
     return np.concatenate([inputs for inputs, _ in parts]), _targets_of(gallery, owners)
 
@@ -535,26 +682,8 @@ def _smooth(log_posteriors: FloatArray) -> FloatArray:
     return np.log((1 - LDA_SMOOTHING) * tempered + LDA_SMOOTHING / n_classes)
 
 
-def _templates(features: FloatArray, targets: IntArray, *, centred: bool) -> Templates:
-    return Templates.fit(features, targets, n_classes=int(targets.max()) + 1, centred=centred)
-
-
-def _threshold(n_classes: int, target: Target) -> float:
-    if target == "label":
-        return LABEL_THRESHOLD
-    return 1 - (1 - SUBJECT_THRESHOLD) * min(1.0, n_classes / LARGE_GALLERY)
-
-
-def _log_prior(targets: IntArray, target: Target) -> tuple[float, ...]:
-    """Return what a class is worth before its beat is seen: nothing of a subject."""
-    counts = np.bincount(targets)
-    if target == "subject":
-        return (0.0,) * len(counts)
-    return tuple((PRIOR_WEIGHT * np.log(counts / counts.sum())).tolist())
-
-
 def _identity(gallery: Gallery, settings: Any, seed: int) -> str:
     digest = hashlib.sha256(json.dumps([asdict(settings), seed]).encode())
-    for array in (gallery.signals, gallery.rr, gallery.targets, gallery.codes, gallery.rhythm):
+    for array in (gallery.signals, gallery.rr, gallery.targets, gallery.codes):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

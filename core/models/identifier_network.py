@@ -1,7 +1,8 @@
 """Training samples -> a hybrid CNN-LSTM that names a class and embeds a beat.
 
 Convolutions see the waves, the LSTM their order, a dense path the beat as a whole; a dense layer
-joins them to an embedding, a softmax names the class.
+joins them to an embedding, a softmax names the class. The weights that are kept are a running
+average over the steps (Polyak and Juditsky 1992), which is steadier than the last step.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -23,20 +24,32 @@ Samples = Callable[[int, np.random.Generator], tuple[FloatArray, IntArray]]
 """Takes how many and a generator, returns inputs (n, n_samples, n_channels) and classes (n,)."""
 
 
+Order = Literal["cnn_lstm", "lstm_cnn"]
+"""Convolutions before the LSTM, or the LSTM before the convolutions."""
+LSTM_FIRST_STRIDE = 4
+"""Samples averaged before an LSTM that comes first: it reads 44 steps instead of 175."""
+
+
 @dataclass(frozen=True)
 class NetworkSettings:
     """Hyper-parameters of the network and of its training."""
 
-    filters: tuple[int, ...] = (32, 64, 128)
+    order: Order = "cnn_lstm"
+    filters: tuple[int, ...] = (48, 96, 128)
     kernel: int = 3
     lstm_units: int = 64
-    skip_units: int = 128
-    embedding: int = 128
-    dropout: float = 0.2
-    late_dropout: float = 0.4
+    skip_units: int = 512
+    embedding: int = 256
+    dropout: float = 0.1
+    late_dropout: float = 0.3
     l2: float = 1e-4
     batch_momentum: float = 0.9
     label_smoothing: float = 0.1
+    margin: float = 1.5
+    """Taken off the log-posterior of the right class in training (additive margin softmax, Wang et
+    al. 2018, on log-posteriors): classes are pushed further apart. 0 turns it off."""
+    averaging: float = 0.998
+    """Share of the running average that a step keeps; shorter at first, so that it fills."""
     learning_rate: float = 3e-3
     weight_decay: float = 1e-3
     batch: int = 64
@@ -60,29 +73,46 @@ def build_network(
         return keras.initializers.GlorotUniform(seed=next(seeds))
 
     inputs = keras.Input((n_samples, n_channels), name="beat")
-    x = inputs
-    for filters in settings.filters:
-        x = keras.layers.Conv1D(
-            filters, settings.kernel, padding="same", use_bias=False, kernel_initializer=glorot()
-        )(x)
-        x = keras.layers.BatchNormalization(momentum=settings.batch_momentum)(x)
-        x = keras.layers.ReLU()(x)
-        x = keras.layers.MaxPooling1D(2, padding="same")(x)
-        x = keras.layers.Dropout(settings.dropout, seed=next(seeds))(x)
-    lstm = keras.layers.LSTM(
-        settings.lstm_units,
-        kernel_initializer=glorot(),
-        recurrent_initializer=keras.initializers.Orthogonal(seed=next(seeds)),
-    )
-    order = keras.layers.Bidirectional(lstm)(x)
+
+    def waves(x: Any) -> Any:
+        for filters in settings.filters:
+            x = keras.layers.Conv1D(
+                filters,
+                settings.kernel,
+                padding="same",
+                use_bias=False,
+                kernel_initializer=glorot(),
+            )(x)
+            x = keras.layers.BatchNormalization(momentum=settings.batch_momentum)(x)
+            x = keras.layers.ReLU()(x)
+            x = keras.layers.MaxPooling1D(2, padding="same")(x)
+            x = keras.layers.Dropout(settings.dropout, seed=next(seeds))(x)
+        return x
+
+    def order_of(x: Any, *, sequences: bool) -> Any:
+        lstm = keras.layers.LSTM(
+            settings.lstm_units,
+            return_sequences=sequences,
+            kernel_initializer=glorot(),
+            recurrent_initializer=keras.initializers.Orthogonal(seed=next(seeds)),
+        )
+        return keras.layers.Bidirectional(lstm)(x)
+
+    if settings.order == "cnn_lstm":
+        x = waves(inputs)
+        branches = [order_of(x, sequences=False)]
+    else:
+        x = keras.layers.AveragePooling1D(LSTM_FIRST_STRIDE, padding="same")(inputs)
+        x = waves(order_of(x, sequences=True))
+        branches = [keras.layers.GlobalAveragePooling1D()(x)]
     place = keras.layers.Conv1D(
         settings.filters[0] // 2, 1, activation="relu", kernel_initializer=glorot()
     )(x)
-    place = keras.layers.Flatten()(place)
+    branches.append(keras.layers.Flatten()(place))
     whole = keras.layers.Dense(settings.skip_units, kernel_initializer=glorot())(
         keras.layers.Flatten()(inputs)
     )
-    x = keras.layers.Concatenate()([order, place, whole])
+    x = keras.layers.Concatenate()([*branches, whole])
     x = keras.layers.Dropout(settings.late_dropout, seed=next(seeds))(x)
     embedding = keras.layers.Dense(
         settings.embedding,
@@ -111,8 +141,9 @@ def train_network(
     """Train in place and return a row of figures an epoch.
 
     The learning rate warms up, then falls along a cosine (Loshchilov and Hutter 2017); weights
-    decay apart from the gradient (AdamW). With `held_out` inputs and classes, the epoch with the
-    least held-out loss is kept, and training stops when none was better for `patience` epochs.
+    decay apart from the gradient (AdamW); what is judged and kept is their running average. With
+    `held_out` inputs and classes, the epoch with the least held-out loss is kept, and training
+    stops when none was better for `patience` epochs.
 
     Args:
         network: What `build_network` returned.
@@ -126,18 +157,20 @@ def train_network(
     """
     optimizer = _optimizer(settings)
     optimizer.build(network.trainable_variables)
-    step = _training_step(network, optimizer, settings)
+    average = keras.models.clone_model(network)
+    _copy(network.variables, average.variables)
+    step = _training_step(network, average, optimizer, settings)
     best = [tf.Variable(v) for v in network.variables]
-    everything = [*network.variables, *optimizer.variables, *best]
+    everything = [*network.variables, *optimizer.variables, *average.variables, *best]
     done, history = restore_state(checkpoint, everything, identity=identity)
     while done < settings.epochs and not _finished(history, settings):
         inputs, classes = samples(settings.epoch_samples, np.random.default_rng([seed, done]))
         row = _run_epoch(step, inputs, classes, settings.batch)
         if held_out is not None:
-            row |= _held_out_figures(network, *held_out)
+            row |= _held_out_figures(average, *held_out)
         history.append(row)
         if _best_epoch(history, settings) == done:
-            _copy(network.variables, best)
+            _copy(average.variables, best)
         done += 1
         save_state(checkpoint, everything, step=done, history=history, identity=identity)
         report(Progress("train identifier", done, settings.epochs, row))
@@ -176,9 +209,14 @@ def _optimizer(settings: NetworkSettings) -> keras.optimizers.Optimizer:
 
 
 def _training_step(
-    network: keras.Model, optimizer: keras.optimizers.Optimizer, settings: NetworkSettings
+    network: keras.Model,
+    average: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+    settings: NetworkSettings,
 ) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
     """Return a compiled step: inputs and classes -> loss and number of right answers.
+
+    It changes the network, and moves the weights of `average` towards it.
 
     XLA stays off: it makes the LSTM ten times slower on a CPU.
     """
@@ -187,13 +225,22 @@ def _training_step(
 
     @tf.function(reduce_retracing=True)
     def step(inputs: tf.Tensor, classes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        wanted = tf.one_hot(classes, n_classes) * (1 - smooth) + smooth / n_classes
+        right_class = tf.one_hot(classes, n_classes)
+        wanted = right_class * (1 - smooth) + smooth / n_classes
         with tf.GradientTape() as tape:
             posterior, _ = network(inputs, training=True)
-            loss = -tf.reduce_mean(tf.reduce_sum(wanted * posterior, axis=1))
+            apart = posterior
+            if settings.margin:
+                apart = tf.nn.log_softmax(posterior - settings.margin * right_class)
+            loss = -tf.reduce_mean(tf.reduce_sum(wanted * apart, axis=1))
             total = loss + tf.add_n(network.losses)
         gradients = tape.gradient(total, network.trainable_variables)
         optimizer.apply_gradients(zip(gradients, network.trainable_variables, strict=True))
+        steps = tf.cast(optimizer.iterations, tf.float32)
+        kept = tf.minimum(settings.averaging, steps / (steps + 9))
+        for old, new in zip(average.variables, network.variables, strict=True):
+            if old.dtype == "float32":
+                old.assign(kept * old + (1 - kept) * new)
         right = tf.reduce_sum(
             tf.cast(tf.argmax(posterior, axis=1, output_type=classes.dtype) == classes, tf.float32)
         )

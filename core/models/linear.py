@@ -1,9 +1,8 @@
-"""Beats -> likeness to each class by linear means: mean template and cosine, PCA and LDA."""
+"""Beats -> likeness to each class by linear means: cosine, PCA and LDA."""
 
 from __future__ import annotations
 
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,40 +15,6 @@ LDA_COMPONENTS = 60
 """Principal components that the discriminant sees."""
 FLOOR = -30.0
 """Least log-posterior: a linear model is never as sure as it says."""
-
-
-@dataclass(frozen=True, eq=False)
-class Templates:
-    """Mean of each class; likeness is the cosine of the angle to it.
-
-    Attributes:
-        means: (n_classes, n_features) float32 of unit length, after `centre` is taken off.
-        centre: (n_features,) float32.
-    """
-
-    means: FloatArray
-    centre: FloatArray
-
-    @classmethod
-    def fit(
-        cls, features: FloatArray, classes: IntArray, *, n_classes: int, centred: bool
-    ) -> Templates:
-        """Return the means of classes 0 to `n_classes` - 1, each of which has a row.
-
-        Args:
-            features: (n, n_features).
-            classes: (n,) class of each row.
-            n_classes: How many classes there are.
-            centred: Take off the mean over classes first; else angles are from the origin.
-        """
-        means = np.stack([features[classes == c].mean(axis=0) for c in range(n_classes)])
-        centre = means.mean(axis=0) if centred else np.zeros(features.shape[1], np.float32)
-        return cls(_unit(means - centre), centre.astype(np.float32))
-
-    def cosines(self, features: FloatArray) -> FloatArray:
-        """Return (n, n_classes) cosines of rows (n, n_features) with the templates."""
-        cosines: FloatArray = _unit(features - self.centre) @ self.means.T
-        return cosines
 
 
 class LinearDiscriminant:
@@ -120,6 +85,12 @@ def log_softmax(logits: Any) -> FloatArray:
 def floored(log_posteriors: FloatArray) -> FloatArray:
     """Return log-posteriors, none below `FLOOR`."""
     return np.maximum(log_posteriors, np.float32(FLOOR))
+
+
+def cosines(features: FloatArray, templates: FloatArray) -> FloatArray:
+    """Return (n, n_classes) cosines of rows (n, n_features) with templates (n_classes, ...)."""
+    alike: FloatArray = _unit(features) @ _unit(templates).T
+    return alike
 
 
 def flatten(signals: FloatArray) -> FloatArray:

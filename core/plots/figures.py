@@ -1,16 +1,20 @@
-"""Figures of models: losses, scores, probabilities, confusion, counts, points in a plane."""
+"""Figures of models: losses, scores, error rates, calibration, confusion, counts, points."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+from scipy.special import ndtri
 
 from core.plots.style import (
     COLOURS,
     GENERATED,
     GROUPS,
+    MARKERS,
     NEUTRAL,
     REAL,
     SMOOTHED,
@@ -20,6 +24,11 @@ from core.plots.style import (
 from core.recording import FloatArray, StrArray
 
 BAR_PX = 26
+ROW_PX = 24
+RATE_TICKS = (0.0001, 0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99)
+"""Rates that an axis of normal deviates names."""
+MOST_TITLED_CLASSES = 12
+"""Classes of which a confusion matrix has room to write the numbers."""
 MOST_NAMED_GROUPS = 14
 """Groups that a legend can name before it fills the figure."""
 
@@ -134,8 +143,187 @@ def probability_histogram(probability: Sequence[float], *, threshold: float = 0.
     return figure
 
 
+def det_plot(
+    curves: Mapping[str, Mapping[str, Sequence[float]]], *, eer: Mapping[str, float] | None = None
+) -> go.Figure:
+    """Draw false non-matches over false matches on axes of normal deviates, and mark each EER.
+
+    A rate of nought is beyond such an axis: it is drawn at half the least rate of its curve.
+
+    Args:
+        curves: Name -> what `core.evaluation.identification.det_curve` returns.
+        eer: Name -> equal error rate of the curve.
+    """
+    figure = go.Figure()
+    least, most = 0.5, max([0.5, *(eer or {}).values()])
+    for i, (name, curve) in enumerate(curves.items()):
+        told = [np.asarray(curve[f"false_{kind}_rate"], float) for kind in ("match", "non_match")]
+        drawn = [_within(rates) for rates in told]
+        colour, marker = group_style(i)
+        figure.add_scatter(
+            x=ndtri(drawn[0]),
+            y=ndtri(drawn[1]),
+            customdata=np.stack([*told, curve["threshold"]], axis=1),
+            mode="lines",
+            name=name,
+            line={"color": colour, "width": 2},
+            hovertemplate="false match %{customdata[0]:.2%}, non-match %{customdata[1]:.2%}"
+            "<br>threshold %{customdata[2]:.3g}",
+        )
+        least = min(least, *(rates.min() for rates in drawn))
+        if eer is not None and name in eer:
+            x, y = (float(ndtri(max(eer[name], rates.min()))) for rates in drawn)
+            figure.add_scatter(
+                x=[x],
+                y=[y],
+                mode="markers",
+                name=f"EER {eer[name]:.2%}",
+                marker={"color": colour, "symbol": marker, "size": 10},
+                hoverinfo="name",
+            )
+    finish(figure, x_title="False match rate (%)", y_title="False non-match rate (%)", height=380)
+    ends = ndtri([max(least, RATE_TICKS[0] / 2), min(most * 1.05, RATE_TICKS[-1])])
+    axis = {
+        "range": ends.tolist(),
+        "tickvals": ndtri(RATE_TICKS).tolist(),
+        "ticktext": [f"{100 * rate:g}" for rate in RATE_TICKS],
+    }
+    figure.update_xaxes(**axis)
+    figure.update_yaxes(**axis)
+    return figure
+
+
+def open_set_curve(curves: Mapping[str, Mapping[str, Sequence[float]]]) -> go.Figure:
+    """Draw how many of the enrolled are found over how many strangers raise a false alarm.
+
+    A rate of nought is beyond a logarithmic axis: it is drawn at half the least rate.
+
+    Args:
+        curves: Name -> ``curve`` of `core.evaluation.identification.detection_and_identification`.
+    """
+    figure = go.Figure()
+    for i, (name, curve) in enumerate(curves.items()):
+        alarms = np.asarray(curve["false_alarm_rate"], float)
+        figure.add_scatter(
+            x=_within(alarms),
+            y=list(curve["identification_rate"]),
+            customdata=np.stack([alarms, curve["threshold"]], axis=1),
+            mode="lines",
+            name=name,
+            line={"color": GROUPS[i % len(GROUPS)], "width": 2},
+            hovertemplate="false alarms %{customdata[0]:.2%}, found %{y:.2%}"
+            "<br>threshold %{customdata[1]:.3g}",
+        )
+    finish(
+        figure,
+        x_title="False alarms (share of strangers)",
+        y_title="Detected and identified (share)",
+        height=320,
+    )
+    figure.update_xaxes(type="log", tickformat="~%", dtick=1)
+    figure.update_yaxes(range=[0, 1.02], tickformat=".0%")
+    return figure
+
+
+def reliability_diagram(bins: Sequence[Mapping[str, float]]) -> go.Figure:
+    """Draw how often a name was right over how probable it was said to be, with the counts.
+
+    Args:
+        bins: ``bins`` of `core.evaluation.identification.reliability`.
+    """
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[0, 1],
+        y=[0, 1],
+        mode="lines",
+        name="calibrated",
+        line={"color": NEUTRAL, "dash": "dash", "width": 1},
+        hoverinfo="skip",
+    )
+    confidence = [one["confidence"] for one in bins]
+    figure.add_scatter(
+        x=confidence,
+        y=[one["accuracy"] for one in bins],
+        customdata=[one["count"] for one in bins],
+        mode="lines+markers",
+        name="named rightly",
+        line={"color": COLOURS[SMOOTHED], "width": 2},
+        marker={"size": 8},
+        hovertemplate="said %{x:.1%}, right %{y:.1%} of %{customdata}<extra></extra>",
+    )
+    figure.add_bar(
+        x=[(one["low"] + one["high"]) / 2 for one in bins],
+        y=[one["count"] for one in bins],
+        width=[0.9 * (one["high"] - one["low"]) for one in bins],
+        yaxis="y2",
+        name="probes",
+        marker_color=NEUTRAL,
+        text=[f"{one['count']:.0f}" for one in bins],
+        textposition="outside",
+        cliponaxis=False,
+        hovertemplate="%{y} probes<extra></extra>",
+    )
+    finish(figure, x_title="Probability of the name given", y_title="Right (share)", height=400)
+    figure.update_xaxes(range=[0, 1.02], dtick=0.2, tickformat=".0%", tickangle=0, anchor="y2")
+    figure.update_layout(
+        yaxis={"range": [0, 1.02], "domain": [0.4, 1.0], "tickformat": ".0%"},
+        yaxis2={
+            "domain": [0.0, 0.25],
+            "title": {"text": "Probes"},
+            "automargin": True,
+            "nticks": 3,
+        },
+    )
+    return figure
+
+
+def robustness_lines(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
+    """Draw how many are named rightly, a line a disturbance, the undisturbed dashed.
+
+    Args:
+        rows: ``rows`` of `core.evaluation.robustness.robustness`, the undisturbed one first.
+    """
+    figure = go.Figure()
+    names = [f"{row_name(row)} " for row in rows]
+    for i, (unit, words) in enumerate((("beat", "single beats"), ("recording", "recordings"))):
+        if all(row[unit] is None for row in rows):
+            continue
+        colour, marker = group_style(i)[0], MARKERS[i]
+        x: list[float | None] = []
+        y: list[str | None] = []
+        places = iter(names)
+        for _, group in groupby(rows, key=lambda row: row["disturbance"]):
+            for row in group:
+                x.append(100 * row[unit])
+                y.append(next(places))
+            x.append(None)
+            y.append(None)
+        figure.add_scatter(
+            x=x,
+            y=y,
+            mode="lines+markers",
+            name=words,
+            line={"color": colour, "width": 2},
+            marker={"symbol": marker, "size": 9},
+            hovertemplate="%{y}: %{x:.1f} %",
+        )
+        figure.add_vline(
+            x=100 * rows[0][unit], line={"color": colour, "dash": "dash", "width": 1}, layer="below"
+        )
+    height = 110 + ROW_PX * len(rows)
+    finish(figure, x_title="Named rightly (%)", y_title="", height=height)
+    figure.update_xaxes(range=[-4, 104], dtick=25, tickangle=0)
+    figure.update_yaxes(
+        type="category", categoryorder="array", categoryarray=names[::-1], tickmode="linear"
+    )
+    return figure
+
+
 def confusion_matrix(counts: FloatArray, names: Sequence[str]) -> go.Figure:
-    """Draw a confusion matrix (n, n): row the truth, column what was said, shares of each row."""
+    """Draw a confusion matrix (n, n): row the truth, column what was said, shares of each row.
+
+    With few classes, how many there are is written into each cell.
+    """
     total = counts.sum(axis=1, keepdims=True)
     share = np.divide(counts, total, out=np.zeros(counts.shape), where=total > 0)
     figure = go.Figure(
@@ -144,10 +332,12 @@ def confusion_matrix(counts: FloatArray, names: Sequence[str]) -> go.Figure:
             x=list(names),
             y=list(names),
             customdata=counts,
+            text=counts.astype(int),
             zmin=0,
             zmax=1,
             colorscale="Blues",
-            colorbar={"title": "Share"},
+            colorbar={"title": "Share", "thickness": 12},
+            texttemplate="%{text}" if len(names) <= MOST_TITLED_CLASSES else None,
             hovertemplate="is %{y}, said %{x}: %{customdata:.0f} (%{z:.0%})<extra></extra>",
         )
     )
@@ -200,3 +390,18 @@ def projection_scatter(points: FloatArray, groups: StrArray, *, method: str) -> 
     finish(figure, x_title=f"{method} 1", y_title=f"{method} 2 (no unit)", height=420)
     figure.update_layout(showlegend=len(names) <= MOST_NAMED_GROUPS)
     return figure
+
+
+def row_name(row: Mapping[str, Any]) -> str:
+    """Return a row of a robustness table in words: what is disturbed, and how far."""
+    level, unit = row["level"], row["unit"]
+    told = "" if level is None else f"{level:g}" if isinstance(level, int | float) else str(level)
+    sign = "±" if unit == "ms" else ""
+    return " ".join(part for part in (row["disturbance"], sign + told, unit) if part)
+
+
+def _within(rates: FloatArray) -> FloatArray:
+    """Return rates with 0 moved to half the least above it, and 1 as near to 1."""
+    inside = rates[(rates > 0) & (rates < 1)]
+    least = min(inside.min(initial=0.5), 1 - inside.max(initial=0.5)) / 2
+    return np.clip(rates, least, 1 - least)

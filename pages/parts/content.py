@@ -13,6 +13,7 @@ import streamlit as st
 
 from core.beat_set import BeatSet, read_beats, write_beats
 from core.errors import UserError
+from core.gallery import GALLERY_FOLDER, list_gallery
 from core.plots.signals import Panel, Scale
 from core.plots.style import REAL, SMOOTHED
 from core.recording import FloatArray
@@ -161,6 +162,26 @@ def _probe(folder: str, fingerprint: str, path: str, stamp: int) -> FloatArray:
 def probe_signals(study: Study, path: Path) -> FloatArray:
     """Return the beats (n, n_samples, n_leads) of a file, cut as the study's."""
     return _probe(str(study.folder), study.info.fingerprint, str(path), path.stat().st_mtime_ns)
+
+
+def gallery_beats(study: Study, subject: str) -> FloatArray:
+    """Return the beats (n, n_samples, n_leads) by which somebody in the gallery is known.
+
+    These are the train beats of who was trained, and those of the enrolled templates.
+    """
+    people = {one["subject"]: one for one in list_gallery(study)["subjects"]}
+    if subject not in people:
+        return np.empty((0, 0, len(study.info.leads)), dtype=np.float32)
+    train = study.beats("train")
+    own = (train.subject == subject) & people[subject]["trained"]
+    enrolled = {template["id"] for template in people[subject]["templates"]}
+    files = sorted((study.folder / GALLERY_FOLDER).glob("*.npz"))
+    return np.concatenate(
+        [
+            train.signals[own],
+            *(read_beats(path).signals for path in files if int(path.stem) in enrolled),
+        ]
+    )
 
 
 @st.cache_data(max_entries=4, show_spinner="Computing the picture ...", scope="session")

@@ -8,6 +8,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from core.evaluation.identification import FIGURE_WORDS
+from core.plots.figures import row_name
 from core.study import Study
 from pages.parts import job_panel
 
@@ -17,8 +19,9 @@ def rows(
 ) -> Iterator[dict[str, str]]:
     """Yield a row a figure, with the nearest protocol above it.
 
-    A figure is a mapping with ``value``, or a fractional number beside ``probes``, how many it is
-    of; ``<name>_interval`` beside it is its interval.
+    A figure is a mapping with ``value``, or a fractional number beside ``probes`` or ``support``,
+    how many it is of; ``<name>_interval`` beside it is its interval. Of lists, only rows of a
+    robustness table are figures; curves and bins are for plots.
     """
     protocol = str(figures.get("protocol", protocol))
     own = (*path[:-1], str(figures["name"])) if "name" in figures else path
@@ -30,10 +33,15 @@ def rows(
         elif isinstance(entry, float):
             figure = {
                 "value": entry,
-                "n": figures.get("probes"),
+                "n": figures.get("probes", figures.get("support")),
                 "interval": figures.get(f"{name}_interval"),
             }
             yield _row(own, name, figure, protocol)
+        elif isinstance(entry, list):
+            for row in entry:
+                if isinstance(row, Mapping) and "disturbance" in row:
+                    told = {key: row[key] for key in row if key != "level"}
+                    yield from rows(told, (*own, row_name(row)), protocol)
 
 
 def _row(
@@ -45,7 +53,7 @@ def _row(
         spread = " to ".join("" if limit is None else f"{limit:.2g}" for limit in interval)
     return {
         "Of": ", ".join(path).replace("_", " "),
-        "Figure": str(name).replace("_", " "),
+        "Figure": FIGURE_WORDS.get(name, str(name).replace("_", " ")),
         "Value": _number(figure["value"]),
         "Spread": spread,
         "Real beats": _number(figure.get("ceiling")),
@@ -67,23 +75,35 @@ def draw(study: Study, *, only: str) -> None:
         study: An opened study.
         only: Name of the section, such as ``identification``.
     """
+    draw_table(study, only=only)
+    draw_button(study, only=only)
+
+
+def draw_table(study: Study, *, only: str) -> None:
+    """Draw one section of the study's figures; nothing if it has none."""
     figures = study.figures() or {}
     section = figures.get(only)
-    if section:
-        table = pd.DataFrame(list(rows(section, protocol=str(figures["protocol"]))))
-        st.caption(
-            f"{figures['protocol']}; seed {figures['seed']}. Spread: bootstrap interval over "
-            "subjects, or a standard error. Real beats: what they score in the same place."
-        )
-        st.dataframe(table, hide_index=True, alt=f"Figures of {only} with their protocol")
+    if not section:
+        return
+    table = pd.DataFrame(list(rows(section, protocol=str(figures["protocol"]))))
+    st.caption(
+        f"{figures['protocol']}; seed {figures['seed']}. Spread: bootstrap interval over "
+        "subjects, or a standard error. Real beats: what they score in the same place."
+    )
+    st.dataframe(table, hide_index=True, alt=f"Figures of {only} with their protocol")
+
+
+def draw_button(study: Study, *, only: str) -> None:
+    """Draw an evaluation that runs or failed, and the button that begins one."""
+    measured = study.figures() is not None
     job = job_panel.newest(study.folder, "evaluate")
     if job is not None and job.status != job_panel.DONE:
         job_panel.panel(study.folder, job, key=f"evaluate-{only}")
     if job is None or not job.active:
-        again = "Evaluate again" if figures else "Evaluate"
+        again = "Evaluate again" if measured else "Evaluate"
         if st.button(again, icon=":material/query_stats:", key=f"evaluate-{only}"):
             with job_panel.one_sentence():
                 job_panel.submit(study.folder, "evaluate")
                 st.rerun()
-        if not figures:
+        if not measured:
             st.caption("Measures every figure of the study on its test part; takes minutes.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,8 @@ VERBS = [
     "authenticate",
     "identify",
     "verify",
+    "enroll",
+    "gallery",
     "tune",
     "report",
     "peaks",
@@ -172,7 +175,7 @@ def test_identify_has_one_entry_a_file_in_order(
     bad.touch()
     good = [demo_recordings / f"S0{i}" / "session_2.hea" for i in (3, 1)]
     result = _run(capsys, "identify", trained_study, good[0], bad, good[1])["results"]
-    keys = {"file", "beats", "predicted", "score", "accepted", "scores", "reason"}
+    keys = {"file", "beats", "predicted", "score", "accepted", "scores", "reason", "probability"}
     assert [entry["file"] for entry in result] == [str(good[0]), str(bad), str(good[1])]
     assert all(keys <= set(entry) for entry in result)
     assert [entry["predicted"] for entry in result] == ["S03", None, "S01"]
@@ -188,6 +191,26 @@ def test_identify_never_changes_the_study(
     files = {p: p.stat().st_mtime_ns for p in trained_study.rglob("*")}
     _run(capsys, "identify", trained_study, demo_recordings / "S02" / "session_2.hea")
     assert {p: p.stat().st_mtime_ns for p in trained_study.rglob("*")} == files
+
+
+def test_enroll_and_gallery_have_their_keys(
+    trained_study: Path, demo_recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = tmp_path / "study"
+    shutil.copytree(trained_study, study)
+    file = demo_recordings / "S06" / "session_1.hea"
+    result = _run(capsys, "enroll", study, file, "--subject", "Ann")
+    assert set(result) == {"subject", "enrolled", "templates", "gallery", "remarks"}
+    assert [set(entry) for entry in result["enrolled"]] == [{"file", "beats", "reason"}]
+    assert (result["templates"], result["gallery"]) == (1, 5)
+    names = ["S01", "S02", "S03", "S04", "Ann"]
+    listed = _run(capsys, "gallery", study)
+    assert [one["subject"] for one in listed["subjects"]] == names
+    _run(capsys, "gallery", study, "--remove", "S02")
+    listed = _run(capsys, "gallery", study, "--undo")
+    assert listed["undone"] == "S02 removed"
+    assert [one["subject"] for one in listed["subjects"]] == names
+    assert _run(capsys, "identify", study, file, "--refresh")["results"][0]["predicted"] == "Ann"
 
 
 def test_one_beat_is_named_but_not_accepted(
@@ -225,7 +248,8 @@ def test_verify_says_yes_or_no_on_the_scale_of_identify(
         entry = _run(capsys, "verify", trained_study, file, "--subject", subject)["results"][0]
         assert set(entry) == {"file", "subject", "score", "threshold", "match", "reason"}
         assert entry["score"] == pytest.approx(named["scores"][subject])
-        assert entry["match"] == (entry["score"] >= entry["threshold"])
+        assert entry["match"] == (subject == "S01" and named["accepted"])
+        assert not entry["match"] or entry["score"] >= entry["threshold"]
 
 
 def test_peaks_are_sample_numbers_at_the_files_own_rate(
@@ -304,6 +328,10 @@ def test_report_stands_alone(
         (["generate", "{study}", "--out", "x.npz", "--label", "V"], "label"),
         (["verify", "{study}", "x.npz", "--subject", "nobody"], "not enrolled"),
         (["identify", "{study}", "no/such/file.hea"], "no such file"),
+        (["enroll", "{study}", "no/such/file.hea", "--subject", "Ann"], "no such file"),
+        (["enroll", "{study}", "no/such/file.hea", "--subject", ""], "--subject"),
+        (["gallery", "{study}", "--remove", "nobody"], "--remove nobody"),
+        (["gallery", "{study}", "--undo"], "nothing was changed"),
         (["peaks", "no/such/file.hea"], "no such file"),
         (["report", "{study}", "--out", "x.docx"], ".html or .pdf"),
         (["tune", "{study}", "--trials", "0"], "--trials"),

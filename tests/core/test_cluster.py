@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -112,3 +113,18 @@ def test_scheduler_elsewhere_that_does_not_answer_is_named(
         with pytest.raises(UserError, match=f"DASK_SCHEDULER_ADDRESS: .*{address}"):
             cluster.connect(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_tasks_of_a_step_outside_of_any_cluster_have_two_workers_while_it_lasts(
+    tmp_path: Path,
+) -> None:
+    with cluster.task_client(tmp_path) as client:
+        assert cluster.task_slots(client) == (2, {cluster.TRIAL: 1})
+        pids = set(client.run(os.getpid).values())
+        future = client.submit(os.getpid, resources={cluster.TRIAL: 1}, pure=False)
+        assert future.result() in pids
+        assert len(pids - {os.getpid()}) == 2
+    for pid in pids:
+        with suppress(psutil.NoSuchProcess):
+            wait_for_end(psutil.Process(pid))
+    assert not list(tmp_path.glob(".cluster/*/address.json"))

@@ -52,7 +52,7 @@ def test_split_by_session_takes_later_days_whole_and_leaves_single_days_in_train
     assert {COHORT[i] for i in test} == {("b", "2005-02-01", "rec_1")}
 
 
-@pytest.mark.parametrize("split", ["record", "session"])
+@pytest.mark.parametrize("split", ["record", "session", "subject"])
 def test_no_recording_is_on_both_sides(split: str) -> None:
     beats = _beats(6)
     parts = assign_partitions(beats, _recordings(COHORT), split=split)  # type: ignore[arg-type]
@@ -60,7 +60,7 @@ def test_no_recording_is_on_both_sides(split: str) -> None:
         assert not ({"train", "validation"} & set(own) and "test" in set(own))
 
 
-@pytest.mark.parametrize("split", ["record", "session", "time"])
+@pytest.mark.parametrize("split", ["record", "session", "subject", "time"])
 def test_parts_of_one_recording_are_a_gap_apart(split: str) -> None:
     beats = _beats(6)
     parts = assign_partitions(beats, _recordings(COHORT), split=split)  # type: ignore[arg-type]
@@ -106,3 +106,34 @@ def test_the_gap_grows_with_the_window() -> None:
     for _, own in beats.assign(part=parts).groupby("recording"):
         last = own["time_s"][own["part"] == "train"].max()
         assert own["time_s"][own["part"] == "validation"].min() - last >= 1.8
+
+
+def test_split_by_subject_takes_a_fifth_of_the_subjects_whole() -> None:
+    people = [f"p{i}" for i in range(1, 13)]
+    recordings = _recordings([(p, "", f"rec_{i}") for p in people for i in (1, 2)])
+    beats = _beats(len(recordings))
+    parts = assign_partitions(beats, recordings, split="subject")
+    owner = recordings["subject"].to_numpy()[beats["recording"]]
+    assert set(owner[parts == "test"]) == {"p5", "p10"}, "in natural order, p2 before p10"
+    for person in people:
+        sides = set(parts[owner == person])
+        assert sides in ({"test"}, {"train", "validation", "gap"})
+
+
+def test_split_by_subject_leaves_every_label_in_train() -> None:
+    recordings = _recordings([(f"p{i}", "", "rec_1") for i in range(1, 6)])
+    beats = _beats(5).assign(label="N", rejected="")
+    beats.loc[(beats["recording"] == 4) & (beats.index % 2 == 0), "label"] = "V"
+    parts = assign_partitions(beats, recordings, split="subject")
+    assert set(beats["recording"][parts == "test"]) == {3}
+    beats.loc[(beats["recording"] == 0) & (beats.index % 2 == 0), "label"] = "V"
+    parts = assign_partitions(beats, recordings, split="subject")
+    assert set(beats["recording"][parts == "test"]) == {4}
+    beats.loc[beats["recording"] == 0, "rejected"] = "noise"
+    parts = assign_partitions(beats, recordings, split="subject")
+    assert set(beats["recording"][parts == "test"]) == {3}, "a rejected beat keeps no label"
+
+
+def test_one_subject_cannot_be_split_by_subject() -> None:
+    recordings = _recordings([("a", "", "rec_1"), ("a", "", "rec_2")])
+    assert "test" not in set(assign_partitions(_beats(2), recordings, split="subject"))

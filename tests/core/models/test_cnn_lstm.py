@@ -191,26 +191,89 @@ def test_early_stopping_looks_only_at_whole_train_recordings(identifier: Identif
     assert not any("held_out_loss" in row for row in identifier.history)
 
 
-def test_labels_are_named_beat_by_beat() -> None:
-    parts = []
-    for person in ("eva", "finn"):
-        for kind, shape in (("N", "anna"), ("V", "dan")):
-            one = simulated(shape, "rec_1", seed=ord(person[0]))
-            parts.append(
-                replace(
-                    one,
-                    subject=np.full(len(one), person),
-                    recording=np.full(len(one), f"{person}/rec_1"),
-                    label=np.full(len(one), kind),
-                )
-            )
-    train = concatenate(parts)
-    fitted = Identifier.fit(train, target="label", seed=0, settings=TINY)
-    assert fitted.classes == ("N", "V")
-    mixed = train.take(np.random.default_rng(0).permutation(len(train)))
-    scores = fitted.beat_scores(mixed)
-    assert np.mean(np.asarray(fitted.classes)[scores.argmax(axis=1)] == mixed.label) > 0.95
-    np.testing.assert_allclose(np.exp(scores).sum(axis=1), 1, atol=1e-4)
+def test_posteriors_are_over_the_gallery(identifier: Identifier) -> None:
+    probes = cohort("rec_2", seed=5)
+    for method in METHODS:
+        _, closed = identifier.recording_posteriors(probes, method=method)
+        np.testing.assert_allclose(np.exp(closed).sum(axis=1), 1, atol=1e-5)
+    anna = probes.take(probes.subject == "anna")
+    chances = identifier.posterior(anna)
+    assert chances.sum() == pytest.approx(1, abs=1e-5)
+    assert identifier.classes[int(chances.argmax())] == "anna"
+
+
+def test_a_person_is_enrolled_without_training(identifier: Identifier) -> None:
+    grown = identifier.with_gallery([("eve", simulated("eve", "rec_1"))])
+    assert grown.classes == ("anna", "bo", "cleo", "dan", "eve")
+    assert grown.trained == identifier.classes
+    probes = concatenate([cohort("rec_2", seed=5), simulated("eve", "rec_2", seed=5)])
+    names, scores = grown.recording_scores(probes)
+    assert right(grown, scores, np.asarray([n.split("/")[0] for n in names])) == 1
+    assert right(grown, grown.recording_posteriors(probes)[1], np.asarray(grown.classes)) == 1
+
+
+def test_nobody_scores_otherwise_because_another_is_enrolled(identifier: Identifier) -> None:
+    grown = identifier.with_gallery([("eve", simulated("eve", "rec_1"))])
+    anna = simulated("anna", "rec_2", seed=5)
+    np.testing.assert_allclose(grown.score(anna)[:4], identifier.score(anna), atol=1e-5)
+
+
+def test_who_is_removed_is_not_named(identifier: Identifier) -> None:
+    shrunk = identifier.with_gallery([], removed=["anna"])
+    assert shrunk.classes == ("bo", "cleo", "dan")
+    anna = simulated("anna", "rec_2", seed=5)
+    assert shrunk.posterior(anna).sum() == pytest.approx(1, abs=1e-5)
+    assert shrunk.score(anna).max() < identifier.score(anna).max()
+    with pytest.raises(UserError, match="nobody is left"):
+        identifier.with_gallery([], removed=identifier.classes)
+
+
+def test_a_gallery_of_the_enrolled_alone(identifier: Identifier) -> None:
+    people = ("eve", "finn", "gus")
+    enrolled = [(one, simulated(one, "rec_1")) for one in people]
+    alone = identifier.with_gallery(enrolled, removed=identifier.classes)
+    assert alone.classes == people
+    probes = concatenate([simulated(one, "rec_2", seed=5) for one in people])
+    assert right(alone, alone.recording_posteriors(probes)[1], np.asarray(people)) == 1
+
+
+def test_a_second_template_makes_another_day_more_alike(identifier: Identifier) -> None:
+    other_day = simulated("bo", "rec_5")
+    wander = 0.5 * np.sin(np.linspace(0, np.pi, 70, dtype=np.float32))[:, None]
+    other_day = replace(other_day, signals=other_day.signals - wander)
+    probe, template = other_day.take(slice(6)), other_day.take(slice(6, 12))
+    own = identifier.classes.index("bo")
+    twice = identifier.with_gallery([("bo", template)])
+    assert twice.classes == identifier.classes
+    before = identifier.score(probe, method="template")[own]
+    assert twice.score(probe, method="template")[own] > before + 0.01
+
+
+def test_a_few_spoiled_beats_do_not_count(identifier: Identifier) -> None:
+    anna = simulated("anna", "rec_2", n=30, seed=5)
+    signals = anna.signals.copy()
+    signals[7] = np.random.default_rng(0).standard_normal(signals[7].shape)
+    spoiled = identifier.score(replace(anna, signals=signals))
+    assert identifier.classes[int(spoiled.argmax())] == "anna"
+    assert spoiled.max() == pytest.approx(identifier.score(anna).max(), abs=0.05)
+
+
+@pytest.mark.parametrize("order", ["cnn_lstm", "lstm_cnn"])
+def test_both_orders_learn(order: str) -> None:
+    settings = replace(TINY, order=order, epochs=4)
+    fitted = Identifier.fit(cohort("rec_1"), seed=0, settings=settings)
+    probes = cohort("rec_2", seed=5)
+    assert right(fitted, fitted.beat_posteriors(probes, method="network"), probes.subject) > 0.8
+
+
+def test_a_margin_pushes_subjects_apart() -> None:
+    def likeness(margin: float) -> float:
+        settings = replace(TINY, margin=margin, epochs=6)
+        fitted = Identifier.fit(cohort("rec_1"), seed=0, settings=settings)
+        scores = fitted.parts_of(cohort("rec_2", seed=5), "network")[1]
+        return float(scores[~np.eye(4, dtype=bool)].mean())
+
+    assert likeness(2.0) < likeness(0.0)
 
 
 def test_two_leads_and_a_subject_with_one_beat() -> None:

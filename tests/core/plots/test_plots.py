@@ -9,7 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
+from core.evaluation.identification import (
+    det_curve,
+    detection_and_identification,
+    equal_error_rate,
+    reliability,
+)
 from core.plots import figures, signals, style
 from core.plots.signals import Panel, Scale
 
@@ -163,6 +170,102 @@ def test_a_confusion_matrix_shows_shares_of_each_row() -> None:
     counts = np.array([[3.0, 1.0], [0.0, 0.0]], dtype=np.float32)
     heat = figures.confusion_matrix(counts, ["A", "B"]).data[0]
     np.testing.assert_allclose(np.asarray(heat.z), [[0.75, 0.25], [0.0, 0.0]])
+
+
+@pytest.mark.parametrize(("classes", "written"), [(4, True), (45, False)])
+def test_a_confusion_matrix_writes_its_numbers_where_there_is_room(
+    classes: int, written: bool
+) -> None:
+    counts = np.arange(classes**2, dtype=np.float32).reshape(classes, classes)
+    figure = figures.confusion_matrix(counts, [f"Person_{i:02d}" for i in range(classes)])
+    heat = figure.data[0]
+    assert np.asarray(heat.z).shape == (classes, classes)
+    assert bool(heat.texttemplate) is written
+    assert figure.layout.height <= 720
+
+
+def test_a_det_plot_has_normal_deviates_for_axes_and_marks_the_eer() -> None:
+    """Of two normal distributions of equal spread a DET curve is a straight line of slope -1."""
+    even = norm.ppf((np.arange(4000) + 0.5) / 4000)
+    genuine, impostor = even + 2.0, even
+    curve, eer = det_curve(genuine, impostor), equal_error_rate(genuine, impostor)[0]
+    figure = figures.det_plot({"recordings": curve, "beats": curve}, eer={"recordings": eer})
+    line, mark, other = figure.data
+    x, y = np.asarray(line.x), np.asarray(line.y)
+    inner = (np.abs(x) < 2) & (np.abs(y) < 2)
+    assert np.abs(x[inner] + y[inner] + 2.0).max() < 0.02
+    assert (mark.x[0], mark.y[0]) == pytest.approx((-1.0, -1.0), abs=0.01)
+    assert mark.name == "EER 15.87%"
+    assert (line.name, other.name) == ("recordings", "beats")
+    assert line.line.color != other.line.color
+    ticks = dict(zip(figure.layout.xaxis.ticktext, figure.layout.xaxis.tickvals, strict=True))
+    assert ticks["50"] == 0 and ticks["1"] == pytest.approx(norm.ppf(0.01))
+    assert figure.layout.xaxis.range == figure.layout.yaxis.range
+    assert figure.layout.xaxis.title.text == "False match rate (%)"
+
+
+def test_a_det_plot_of_perfect_scores_stays_within_its_axes() -> None:
+    genuine, impostor = np.linspace(2, 3, 20), np.linspace(0, 1, 400)
+    figure = figures.det_plot({"all": det_curve(genuine, impostor)}, eer={"all": 0.0})
+    for trace in figure.data:
+        assert np.isfinite(np.asarray(trace.x)).all() and np.isfinite(np.asarray(trace.y)).all()
+    low, high = figure.layout.xaxis.range
+    mark = figure.data[1]
+    assert low <= mark.x[0] <= high and low <= mark.y[0] <= high
+
+
+def test_the_open_set_curve_is_over_logarithmic_false_alarms() -> None:
+    rng = np.random.default_rng(0)
+    truth = np.arange(200) % 20
+    scores = rng.normal(0, 1, (200, 20)) + 3 * np.eye(20)[truth]
+    curve = detection_and_identification(scores, truth, truth)["curve"]
+    figure = figures.open_set_curve({"recordings": curve})
+    (line,) = figure.data
+    assert figure.layout.xaxis.type == "log" and min(line.x) > 0
+    assert list(line.y) == curve["identification_rate"]
+    assert "strangers" in figure.layout.xaxis.title.text
+
+
+def test_a_reliability_diagram_counts_every_probe() -> None:
+    rng = np.random.default_rng(0)
+    probability = rng.random(500)
+    bins = reliability(probability, rng.random(500) < probability)["bins"]
+    diagonal, line, bars = figures.reliability_diagram(bins).data
+    assert list(diagonal.x) == list(diagonal.y) == [0, 1]
+    assert list(line.y) == [one["accuracy"] for one in bins]
+    assert sum(bars.y) == 500 and bars.yaxis == "y2"
+    assert len(figures.reliability_diagram([]).data) == 3
+
+
+def row(name: str, level: float | str | None, unit: str, beat: float, recording: float | None):
+    told = {"disturbance": name, "level": level, "unit": unit}
+    return told | {"beat": beat, "recording": recording}
+
+
+def test_robustness_is_a_line_a_disturbance_beside_the_undisturbed() -> None:
+    rows = [
+        row("undisturbed", None, "", 0.9, 1.0),
+        row("noise", 20, "dB", 0.8, 1.0),
+        row("noise", 0, "dB", 0.3, 0.5),
+        row("time shift", 10, "ms", 0.7, 0.9),
+        row("missing lead", "II", "", 0.1, 0.2),
+    ]
+    figure = figures.robustness_lines(rows)
+    beats, recordings = figure.data
+    assert [x for x in beats.x if x is not None] == pytest.approx([90, 80, 30, 70, 10])
+    names = [y.strip() for y in recordings.y if y is not None]
+    assert names == [
+        "undisturbed",
+        "noise 20 dB",
+        "noise 0 dB",
+        "time shift ±10 ms",
+        "missing lead II",
+    ]
+    gaps = [i for i, x in enumerate(beats.x) if x is None]
+    assert gaps == [1, 4, 6, 8], "lines do not join different disturbances"
+    assert [s.x0 for s in figure.layout.shapes] == [90, 100]
+    of_labels = figures.robustness_lines([r | {"recording": None} for r in rows])
+    assert [trace.name for trace in of_labels.data] == ["single beats"]
 
 
 def test_counts_are_stacked_by_part() -> None:

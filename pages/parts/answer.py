@@ -1,0 +1,253 @@
+"""What `identify` and `verify` said -> who it is, how sure, and the beats that decided it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+
+from core.evaluation.identification import METHOD_WORDS
+from core.gallery import GALLERY_FILE, GALLERY_FOLDER
+from core.jobs import JobState
+from core.plots.figures import count_bars, score_bars
+from core.plots.signals import Panel, Scale, beats_over_mean
+from core.plots.style import BOLD_PX, COLOURS, GROUPS, REAL, SMOOTHED
+from core.recording import FloatArray
+from core.study import Study
+from pages.parts import content, job_panel
+from pages.parts.words import count, probability, score, share
+
+MOST, LEAST = "Most convincing", "Least convincing"
+MARGIN_SHARE = 0.06
+"""Room above and below the beats, as a share of their height."""
+
+
+def draw_claim(study: Study, job_id: str | None, *, rate: str) -> None:
+    """Draw whether the probe of a job is the claimed person, if one was claimed with it.
+
+    Args:
+        study: An opened study.
+        job_id: Of the job that named the probe.
+        rate: What the threshold was set for, in words.
+    """
+    claim = job_panel.newest(study.folder, "verify")
+    if claim is None or job_id is None or claim.id < job_id:
+        return
+    done = job_panel.outcome(study.folder, claim.id, key="verify")
+    if done is None:
+        return
+    found = done.result["results"][0]
+    words = f"score {score(found['score'])}, accepted from {found['threshold']:.3f} ({rate})"
+    if found["match"]:
+        st.success(f"Yes, it is {found['subject']}: {words}.")
+    else:
+        st.warning(f"No, not accepted as {found['subject']}: {found['reason']}; {words}.")
+
+
+def draw_person(study: Study, job: JobState, card: Mapping[str, Any], *, rate: str) -> None:
+    """Draw who it is, the runners-up, and the probe's beats over the gallery's.
+
+    Args:
+        study: An opened study.
+        job: A finished ``identify``.
+        card: Of the identifier.
+        rate: What the threshold was set for, in words.
+    """
+    found = job.result["results"][0]
+    path = Path(job.arguments["files"][0])
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        _draw_name(found, card, rate)
+        if _older(study, job):
+            st.caption(":material/update: The gallery or the identifier has changed since.")
+        st.caption(f"{path.name}: {count(found['beats'], 'clear beat')}. {_method_words(card)}")
+        if found.get("refreshed"):
+            st.info(f"It joined the gallery as a further template of {found['predicted']}.")
+    if not found["scores"]:
+        return
+    with right:
+        st.plotly_chart(
+            score_bars(found["scores"], threshold=card.get("threshold"), shown=5),
+            key="score-bars",
+            alt=f"Scores of the most alike, {found['predicted']} first",
+        )
+    st.subheader("The beats that decided")
+    with job_panel.one_sentence():
+        if path.is_file():
+            _draw_beats(study, path, found)
+        else:
+            st.caption("The file is gone, so its beats are not shown.")
+
+
+def _draw_name(found: Mapping[str, Any], card: Mapping[str, Any], rate: str) -> None:
+    if found["accepted"]:
+        st.header(f"It is {found['predicted']}", icon=":material/check_circle:")
+    else:
+        st.header("Cannot tell", icon=":material/help:")
+        st.markdown(f"{_sentence(found['reason'])}")
+    if not found["scores"]:
+        return
+    nearest = "" if found["accepted"] else f"Most alike: **{found['predicted']}**. "
+    needed = f", accepted from {card['threshold']:.3f}" if "threshold" in card else ""
+    st.markdown(f"{nearest}Score **{score(found['score'])}**{needed}.")
+    st.markdown(
+        f"Probability **{probability(found['probability'])}**, if it is one of the "
+        f"{len(found['scores'])} in the gallery."
+    )
+    st.caption(f"The threshold is {rate}.")
+
+
+def _sentence(reason: str) -> str:
+    """Return a reason as a sentence."""
+    return f"{reason[:1].upper()}{reason[1:].rstrip('.')}."
+
+
+def _method_words(card: Mapping[str, Any]) -> str:
+    """Return what identifies, and how that was chosen."""
+    if card.get("method") not in METHOD_WORDS:
+        return ""
+    selection = card.get("selection") or {}
+    tried = "; ".join(
+        f"{METHOD_WORDS.get(name, name)} {share(value)}"
+        for name, value in (selection.get("rank_1") or {}).items()
+    )
+    chosen = f"chosen on the train side by rank 1 ({tried})" if tried else selection["protocol"]
+    return f"Identified by {METHOD_WORDS[card['method']]}: {chosen}."
+
+
+def _older(study: Study, job: JobState) -> bool:
+    """Tell whether the identifier or the gallery was changed after a job."""
+    files = (
+        study.model_folder("identifier") / "card.json",
+        study.folder / GALLERY_FOLDER / GALLERY_FILE,
+    )
+    changed = [path.stat().st_mtime for path in files if path.is_file()]
+    return job.finished is not None and max(changed, default=0.0) > job.finished
+
+
+def _draw_beats(study: Study, path: Path, found: Mapping[str, Any]) -> None:
+    """Draw the probe over the beats of the person named, and of another to compare with."""
+    signals = content.probe_signals(study, path)
+    ranked = sorted(found["scores"], key=lambda name: -found["scores"][name])
+    others = [name for name in ranked if name != found["predicted"]]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        lead = content.lead_picker(study, "probe-lead")
+        beside = st.selectbox("Beside", others, key="probe-beside") if others else None
+    shown = [found["predicted"], *([beside] if beside else [])]
+    galleries = {name: content.gallery_beats(study, name)[:, :, lead] for name in shown}
+    marks = marked_beats(found.get("per_beat") or [], found["predicted"])
+    if max(marks.values(), default=0) >= len(signals):
+        marks = {}
+    for column, (name, beats) in zip(st.columns(len(shown)), galleries.items(), strict=True):
+        with column:
+            if not len(beats):
+                st.caption(f"No beats of {name} are kept in this study.")
+                continue
+            st.markdown(f"**Over {name}**, score {found['scores'][name]:.3f}")
+            figure = beats_over_gallery(
+                signals[:, :, lead], beats, name, content.beat_scale(study), marks
+            )
+            figure.update_yaxes(range=_limits(signals[:, :, lead], *galleries.values()))
+            alt = f"The recording's beats over the mean beat and spread of {name}"
+            st.plotly_chart(figure, key=f"overlay-{name}", alt=alt)
+    if marks:
+        st.caption(_beats_words(found["per_beat"], found["predicted"], marks))
+
+
+def marked_beats(per_beat: Sequence[Mapping[str, Any]], name: str) -> dict[str, int]:
+    """Return the numbers of the beats that speak most and least for a name.
+
+    Beats that alone name somebody else speak least for it, the more the higher their score.
+    """
+    if len(per_beat) < 2:
+        return {}
+    speaks = [
+        (beat["predicted"] == name, beat["score"] if beat["predicted"] == name else -beat["score"])
+        for beat in per_beat
+    ]
+    order = sorted(range(len(speaks)), key=speaks.__getitem__)
+    return {MOST: order[-1], LEAST: order[0]}
+
+
+def _beats_words(per_beat: Sequence[Mapping[str, Any]], name: str, marks: Mapping[str, int]) -> str:
+    """Return how many beats alone name whom, and which are marked."""
+    alone = sum(beat["predicted"] == name for beat in per_beat)
+    told = [
+        f"{mark.lower()}: beat {number + 1}, {per_beat[number]['predicted']} with "
+        f"{per_beat[number]['score']:.3f}"
+        for mark, number in marks.items()
+    ]
+    return f"{alone} of {len(per_beat)} beats name {name} alone; {'; '.join(told)}."
+
+
+def beats_over_gallery(
+    probe: FloatArray, gallery: FloatArray, name: str, scale: Scale, marks: Mapping[str, int]
+) -> go.Figure:
+    """Draw beats (n, n_samples) over the mean and spread of a gallery's, some of them bold."""
+    figure = beats_over_mean(
+        Panel("This recording", REAL, probe),
+        Panel(f"{name}, mean and spread", SMOOTHED, gallery),
+        scale,
+    )
+    styles = {MOST: (COLOURS[REAL], "solid"), LEAST: (GROUPS[3], "dash")}
+    for mark, number in marks.items():
+        colour, dash = styles[mark]
+        figure.add_scatter(
+            x=scale.times(probe.shape[1]),
+            y=probe[number],
+            mode="lines",
+            name=mark,
+            line={"color": colour, "dash": dash, "width": BOLD_PX},
+            hovertemplate="%{x:.3f} s, %{y:.3f}",
+        )
+    return figure
+
+
+def _limits(probe: FloatArray, *galleries: FloatArray) -> tuple[float, float]:
+    """Return one range that holds the probe's beats, and the gallery's mean and spread."""
+    spreads = [
+        beats.mean(axis=0) + sign * beats.std(axis=0)
+        for beats in galleries
+        if len(beats)
+        for sign in (-1, 1)
+    ]
+    low = min(float(np.min(values)) for values in (probe, *spreads))
+    high = max(float(np.max(values)) for values in (probe, *spreads))
+    margin = MARGIN_SHARE * (high - low) or 1.0
+    return low - margin, high + margin
+
+
+def draw_label(job: JobState) -> None:
+    """Draw which label the beats have, the most frequent first."""
+    found = job.result["results"][0]
+    path = Path(job.arguments["files"][0])
+    counts = Counter(beat["predicted"] for beat in found.get("per_beat") or [])
+    if found["accepted"]:
+        st.header(f"Mostly {found['predicted']}" if len(counts) > 1 else f"{found['predicted']}")
+    else:
+        st.header("Cannot tell", icon=":material/help:")
+        st.markdown(_sentence(found["reason"]))
+    st.caption(f"{path.name}: {count(found['beats'], 'clear beat')}.")
+    if not found["scores"]:
+        return
+    st.markdown(
+        f"Probability **{probability(found['probability'])}**, the mean over its beats "
+        f"(in logarithms); nearest: {', '.join(_likeliest(found['scores']))}."
+    )
+    if counts:
+        bars = {name: {"this recording": n} for name, n in counts.most_common()}
+        st.plotly_chart(
+            count_bars(bars, x_title="Label of each beat alone"),
+            key="label-bars",
+            alt="How many beats have which label",
+        )
+
+
+def _likeliest(scores: Mapping[str, float]) -> list[str]:
+    """Return the labels from the likeliest on, at most three."""
+    return sorted(scores, key=lambda name: -scores[name])[:3]
