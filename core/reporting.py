@@ -12,7 +12,9 @@ import numpy as np
 
 from core import __version__
 from core.errors import UserError
+from core.evaluation.identification import FIGURE_WORDS
 from core.generating import GENERATORS, draw_beats
+from core.plots.figures import row_name
 from core.plots.signals import Panel, Scale, beats_side_by_side, value_title
 from core.study import Study
 
@@ -22,6 +24,26 @@ SHOWN_SUBJECTS = 3
 SHOWN_BEATS = 20
 REPORT_SEED = 0
 ROWS_A_PAGE = 44
+SHOWN_FIGURES = {
+    "value": "",
+    "rank_1": "rank 1",
+    "honest_rank_1": "honest rank 1",
+    **{
+        key: FIGURE_WORDS[key]
+        for key in (
+            *("rank_1_posterior", "eer", "eer_posterior", "tar_1", "tar_01"),
+            *("dir_1", "dir_5", "macro_f1", "f1", "ece"),
+        )
+    },
+    "sensitivity": "sensitivity",
+    "predictivity": "predictivity",
+    "named_rightly": "named rightly",
+    "named_wrongly": "named wrongly",
+    "refused": "refused",
+    "strangers_accepted": "strangers accepted",
+    "percentile_5": "percentile 5",
+}
+"""Figures that a report tells, and their words."""
 
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}
@@ -99,18 +121,40 @@ def _facts(study: Study) -> list[tuple[str, str]]:
 def figure_rows(
     node: Any, path: tuple[str, ...] = (), inherited: str = ""
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield name, value and protocol of every figure in what `evaluate` returned."""
+    """Yield name, values and protocol of every figure in what `evaluate` returned.
+
+    Figures of the same probes, and the disturbances of a robustness table, share a row.
+    """
     if not isinstance(node, dict):
         return
     protocol = str(node.get("protocol") or inherited)
-    for key in ("value", "rank_1", "eer", "percentile_5"):
-        if isinstance(node.get(key), int | float):
-            value = f"{node[key]:.3f}"
-            if isinstance(node.get("ceiling"), int | float):
-                value += f" (real: {node['ceiling']:.3f})"
-            yield " / ".join((*path, *(() if key == "value" else (key,)))), value, protocol
+    told = [
+        f"{words} {node[key]:.3f}{_beside(node, key)}".strip()
+        for key, words in SHOWN_FIGURES.items()
+        if isinstance(node.get(key), int | float)
+    ]
+    if told:
+        yield " / ".join(path), "; ".join(told), protocol
     for key, child in node.items():
+        if key == "rows" and isinstance(child, list):
+            yield " / ".join(path), "; ".join(map(_disturbed, child)), protocol
         yield from figure_rows(child, (*path, str(key)), protocol)
+
+
+def _beside(node: dict[str, Any], key: str) -> str:
+    """Return what stands in brackets behind a figure: its interval, what real beats score."""
+    told = []
+    if node.get(f"{key}_interval"):
+        told.append(" to ".join(f"{end:.3f}" for end in node[f"{key}_interval"]))
+    if key == "value" and isinstance(node.get("ceiling"), int | float):
+        told.append(f"real: {node['ceiling']:.3f}")
+    return f" ({', '.join(told)})" if told else ""
+
+
+def _disturbed(row: dict[str, Any]) -> str:
+    """Return a row of a robustness table in words."""
+    told = [f"{u} {row[u]:.3f}" for u in ("beat", "recording") if row[u] is not None]
+    return f"{row_name(row)}: {', '.join(told)}"
 
 
 def _panels(study: Study, subject: str) -> list[Panel]:

@@ -19,7 +19,6 @@ from pages.parts import (
     probe_choice,
     sidebar,
 )
-from pages.parts.words import share
 
 SECTION_KEY = "section"
 PERSON, LABEL, GALLERY, EVALUATION = "Who is it", "Which label", "Gallery", "Evaluation"
@@ -41,7 +40,6 @@ def draw_choice(study: Study, people: list[str]) -> None:
         if st.button(
             "Identify" if claimed is None else "Verify",
             icon=":material/fingerprint:",
-            type="primary",
             disabled=make_file is None,
         ):
             with job_panel.one_sentence():
@@ -73,23 +71,15 @@ def draw_probe(study: Study, card: dict[str, Any], people: list[str]) -> None:
         return begin(study, str(probe_choice.recording_file(study, recording)))
 
     job_id = job_panel.first_time(study.folder, "identify", first)
-    if people:
-        answer.draw_claim(study, job_id, rate=_rate_words(card))
+    claim = answer.claim_of(study, job_id) if people else None
+    if claim is not None:
+        answer.draw_claim(study, claim)
     done = job_panel.outcome(study.folder, job_id, key="identify")
-    if done is None:
-        return
-    if people:
-        answer.draw_person(study, done, card, rate=_rate_words(card))
-    else:
+    if done is not None and people:
+        claimed = None if claim is None else str(claim.arguments["subject"])
+        answer.draw_person(study, done, card, claimed=claimed)
+    elif done is not None:
         answer.draw_label(done)
-
-
-def _rate_words(card: dict[str, Any]) -> str:
-    """Return what the threshold was set for."""
-    rate = card.get("false_accept_rate")
-    if rate is None:
-        return "a default that no false-accept rate was measured for"
-    return f"set on train-side data for {share(rate)} false accepts"
 
 
 def draw(study: Study) -> None:

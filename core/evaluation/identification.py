@@ -48,6 +48,7 @@ UNITS = {
     "five_beats": f"means of {BEATS_IN_A_ROW} beats in a row",
     "recording": "all kept beats of a recording",
 }
+IN_A_ROW: dict[str, int | None] = {"beat": 1, "five_beats": BEATS_IN_A_ROW, "recording": None}
 METHOD_WORDS = {
     "joined": "network and discriminants",
     "network": "network alone",
@@ -223,20 +224,26 @@ def rate_intervals(
 
 
 def detection_and_identification(
-    scores: Scores, truth: IntArray, subjects: StrArray | IntArray, *, seed: int = 0
+    scores: Scores,
+    truth: IntArray,
+    subjects: StrArray | IntArray,
+    *,
+    left_out: Scores | None = None,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Return how often the enrolled are found at which share of false alarms, JSON-ready.
 
     Detection and identification rate at rank 1 (Grother and Ngan; ISO/IEC 19795-1): the share of
     enrolled probes whose own score is the highest and reaches the threshold. The false alarm rate
     is the share of strangers whose highest score reaches it. Strangers are the probes of subjects
-    who are not enrolled, and every other probe with its own column left out. The latter is right
-    only for scores that do not depend on the other columns.
+    who are not enrolled, and every other probe with its own column left out.
 
     Args:
         scores: (n, n_classes) scores that hold for strangers, no posteriors.
         truth: (n,) column of each probe's own class, or `STRANGER`.
         subjects: (n,) subject of each probe.
+        left_out: (n, n_classes) scores as if each probe's own class were not there; by default
+            `scores`, for those that do not depend on the other columns.
         seed: Of resampling.
 
     Returns:
@@ -244,7 +251,7 @@ def detection_and_identification(
         too few strangers to tell; ``curve`` of at most 200 points.
     """
     known = truth != STRANGER
-    alarm = _highest_of_others(scores, truth)
+    alarm = _highest_of_others(scores if left_out is None else left_out, truth)
     strange = np.isfinite(alarm)
     found = np.full(len(scores), -np.inf)
     own = scores[np.flatnonzero(known), truth[known]]
@@ -381,8 +388,12 @@ def class_figures(
     }
 
 
-def open_set_rates(scores: Scores, truth: IntArray, threshold: float) -> dict[str, Any]:
+def open_set_rates(
+    scores: Scores, truth: IntArray, threshold: float, *, left_out: Scores | None = None
+) -> dict[str, Any]:
     """Return what happens to probes when the best score must reach a threshold.
+
+    `left_out` is as in `detection_and_identification`.
 
     Returns:
         ``named_rightly``, ``named_wrongly`` and ``refused``: shares of the enrolled probes;
@@ -393,7 +404,7 @@ def open_set_rates(scores: Scores, truth: IntArray, threshold: float) -> dict[st
     accepted = scores.max(axis=1) >= threshold
     known = truth != STRANGER
     right = accepted & (_named(scores, truth) == truth)
-    others = _highest_of_others(scores, truth)[known]
+    others = _highest_of_others(scores if left_out is None else left_out, truth)[known]
     return {
         "threshold": float(threshold),
         "enrolled_probes": int(known.sum()),
@@ -558,11 +569,18 @@ def _evaluate_subjects(
                 scores, truth, subjects, posteriors=posteriors, seed=seed
             )
             if method == identifier.method and unit != "beat":
-                detection[unit] = detection_and_identification(scores, truth, subjects, seed=seed)
+                detection[unit] = detection_and_identification(
+                    scores,
+                    truth,
+                    subjects,
+                    left_out=identifier.left_out_scores(probes, in_a_row=IN_A_ROW[unit]),
+                    seed=seed,
+                )
                 calibration[unit] = _reliability_of(posteriors, truth)
     recordings, scores = identifier.recording_scores(probes)
     subjects = np.asarray([subject_of[r] for r in recordings])
     truth = truth_of(subjects, identifier.classes)
+    left_out = identifier.left_out_scores(probes)
     return {
         "protocol": protocol,
         "units": UNITS,
@@ -572,8 +590,10 @@ def _evaluate_subjects(
         "recordings": len(recordings),
         "beats": len(probes),
         "methods": rows,
-        "verification": _verification(scores, truth, rows[identifier.method]["recording"]),
-        "open_set": open_set_rates(scores, truth, identifier.threshold)
+        "verification": _verification(
+            scores, left_out, truth, rows[identifier.method]["recording"]
+        ),
+        "open_set": open_set_rates(scores, truth, identifier.threshold, left_out=left_out)
         | {
             "protocol": "best score of a recording against the identifier's threshold, "
             + _threshold_words(identifier.false_accept_rate),
@@ -601,18 +621,19 @@ def _threshold_words(false_accept_rate: float | None) -> str:
 def _evaluate_labels(
     identifier: LabelIdentifier, probes: BeatSet, *, protocol: str, seed: int
 ) -> dict[str, Any]:
-    probes = probes.take(np.isin(probes.label, identifier.classes))
+    asked = np.isin(probes.label, identifier.classes)
+    everything, probes = probes, probes.take(asked)
     truth = truth_of(probes.label, identifier.classes)
     rows: dict[str, dict[str, Any]] = {}
-    for method in getattr(identifier, "methods", METHOD_WORDS):
-        scores = identifier.beat_scores(probes, method=method)
+    for method in identifier.methods:
+        scores = identifier.beat_scores(everything, method=method)[asked]
         rows[method] = {
             "name": METHOD_WORDS.get(method, method),
             "beat": class_figures(
                 scores, truth, identifier.classes, subjects=probes.subject, seed=seed
             ),
         }
-    posteriors = identifier.beat_scores(probes)
+    posteriors = identifier.beat_scores(everything)[asked]
     return {
         "protocol": protocol,
         "units": {"beat": UNITS["beat"]},
@@ -633,7 +654,7 @@ def _unit_scores(
     if unit == "recording":
         recordings, scores = identifier.recording_scores(probes, method=method)
         return recordings, scores, identifier.recording_posteriors(probes, method=method)[1]
-    in_a_row = BEATS_IN_A_ROW if unit == "five_beats" else 1
+    in_a_row = IN_A_ROW[unit] or 1
     return (
         identifier.runs(probes, in_a_row),
         identifier.beat_scores(probes, in_a_row=in_a_row, method=method),
@@ -641,7 +662,9 @@ def _unit_scores(
     )
 
 
-def _verification(scores: Scores, truth: IntArray, figures: Mapping[str, Any]) -> dict[str, Any]:
+def _verification(
+    scores: Scores, left_out: Scores, truth: IntArray, figures: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return a DET curve beside the rates that `figures_of` told of the same recordings."""
     genuine, impostor = split_pairs(scores, truth)
     if not genuine.size or not impostor.size:
@@ -649,11 +672,12 @@ def _verification(scores: Scores, truth: IntArray, figures: Mapping[str, Any]) -
     names = ("eer", *FALSE_ACCEPTS, "eer_posterior")
     return {
         "protocol": "every probe recording against every enrolled subject; who scores as an "
-        "impostor is mostly enrolled too",
+        "impostor is mostly enrolled too; eer_left_out scores impostors as if they were not",
         "probes": len(scores),
         "genuine": len(genuine),
         "impostor": len(impostor),
         **{key: figures[key] for name in names for key in (name, f"{name}_interval")},
+        "eer_left_out": equal_error_rate(genuine, left_out[np.isfinite(left_out)])[0],
         "eer_threshold": equal_error_rate(genuine, impostor)[1],
         "det": det_curve(genuine, impostor),
     }

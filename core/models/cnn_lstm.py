@@ -20,7 +20,7 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
-from core.beat_set import BeatSet
+from core.beat_set import BeatSet, BoolArray
 from core.errors import UserError
 from core.models.identifier_batches import Gallery, Variation, draw_samples, vary
 from core.models.identifier_calibration import calibrated, default_threshold
@@ -165,6 +165,10 @@ class _Parts:
         """Return (m, n_classes) scores that hold for strangers too."""
         gap = self.closed - self.closed.max(axis=1, keepdims=True)
         return np.asarray(self.alike + PENALTY * gap, dtype=np.float32)
+
+    def without(self, own: BoolArray) -> _Parts:
+        """Return the parts as if the classes that `own` (m, n_classes) marks were not there."""
+        return _Parts(np.where(own, -np.inf, self.alike), np.where(own, -np.inf, self.closed))
 
 
 class Identifier:
@@ -367,6 +371,24 @@ class Identifier:
         """Return the names of the recordings (m,), and log-posteriors (m, n_classes) of each."""
         names, parts = self._recording_parts(beats, method)
         return names, self._posteriors(parts.closed)
+
+    def left_out_scores(
+        self, beats: BeatSet, *, in_a_row: int | None = None, method: Method | None = None
+    ) -> FloatArray:
+        """Return scores as if the subject of each row were not in the gallery.
+
+        Rows are those of `recording_scores`, or of `beat_scores` with `in_a_row`. The own column is
+        minus infinity. The likeliest of the others is then measured as a stranger's would be.
+        """
+        codes = recording_codes(beats)
+        owners, parts = self._parts(beats, codes, in_a_row or BEATS_IN_A_ROW, method)
+        if in_a_row is None:
+            parts, owners = parts.per_recording(owners), np.unique(owners)
+        subjects = beats.subject[np.unique(codes, return_index=True)[1]][owners]
+        own = subjects[:, None] == np.asarray(self.classes)
+        if own.shape[1] == 1:
+            return np.where(own, -np.inf, parts.scores())
+        return parts.without(own).scores()
 
     def beat_scores(
         self, beats: BeatSet, *, in_a_row: int = 1, method: Method | None = None

@@ -8,98 +8,110 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
 from core.evaluation.identification import METHOD_WORDS
 from core.gallery import GALLERY_FILE, GALLERY_FOLDER
 from core.jobs import JobState
-from core.plots.figures import count_bars, score_bars
+from core.plots.figures import score_bars
 from core.plots.signals import Panel, Scale, beats_over_mean
-from core.plots.style import BOLD_PX, COLOURS, GROUPS, REAL, SMOOTHED
+from core.plots.style import COLOURS, GROUPS, LINE_PX, REAL, SMOOTHED
 from core.recording import FloatArray
 from core.study import Study
-from pages.parts import content, job_panel
+from pages.parts import content, job_panel, probe_choice
 from pages.parts.words import count, probability, score, share
 
 MOST, LEAST = "Most convincing", "Least convincing"
+SHOWN_SCORES = 5
 MARGIN_SHARE = 0.06
 """Room above and below the beats, as a share of their height."""
 
 
-def draw_claim(study: Study, job_id: str | None, *, rate: str) -> None:
-    """Draw whether the probe of a job is the claimed person, if one was claimed with it.
-
-    Args:
-        study: An opened study.
-        job_id: Of the job that named the probe.
-        rate: What the threshold was set for, in words.
-    """
+def claim_of(study: Study, job_id: str | None) -> JobState | None:
+    """Return the job that verifies a claim about the probe of another one; None without a claim."""
     claim = job_panel.newest(study.folder, "verify")
-    if claim is None or job_id is None or claim.id < job_id:
-        return
+    return claim if claim is not None and job_id is not None and claim.id > job_id else None
+
+
+def draw_claim(study: Study, claim: JobState) -> None:
+    """Draw whether a probe is the claimed person."""
     done = job_panel.outcome(study.folder, claim.id, key="verify")
     if done is None:
         return
     found = done.result["results"][0]
-    words = f"score {score(found['score'])}, accepted from {found['threshold']:.3f} ({rate})"
+    words = f"score {score(found['score'])}, accepted from {found['threshold']:.3f}"
     if found["match"]:
         st.success(f"Yes, it is {found['subject']}: {words}.")
     else:
         st.warning(f"No, not accepted as {found['subject']}: {found['reason']}; {words}.")
 
 
-def draw_person(study: Study, job: JobState, card: Mapping[str, Any], *, rate: str) -> None:
+def draw_person(
+    study: Study, job: JobState, card: Mapping[str, Any], *, claimed: str | None = None
+) -> None:
     """Draw who it is, the runners-up, and the probe's beats over the gallery's.
 
     Args:
         study: An opened study.
         job: A finished ``identify``.
         card: Of the identifier.
-        rate: What the threshold was set for, in words.
+        claimed: Whom the probe was claimed to be of; compared with first.
     """
     found = job.result["results"][0]
     path = Path(job.arguments["files"][0])
     left, right = st.columns([3, 2], gap="large")
     with left:
-        _draw_name(found, card, rate)
+        _draw_name(found, path, card)
         if _older(study, job):
             st.caption(":material/update: The gallery or the identifier has changed since.")
-        st.caption(f"{path.name}: {count(found['beats'], 'clear beat')}. {_method_words(card)}")
         if found.get("refreshed"):
             st.info(f"It joined the gallery as a further template of {found['predicted']}.")
     if not found["scores"]:
         return
     with right:
         st.plotly_chart(
-            score_bars(found["scores"], threshold=card.get("threshold"), shown=5),
+            score_bars(found["scores"], threshold=card.get("threshold"), shown=SHOWN_SCORES),
             key="score-bars",
             alt=f"Scores of the most alike, {found['predicted']} first",
         )
     st.subheader("The beats that decided")
     with job_panel.one_sentence():
         if path.is_file():
-            _draw_beats(study, path, found)
+            _draw_beats(study, path, found, claimed=claimed, key=job.id)
         else:
             st.caption("The file is gone, so its beats are not shown.")
 
 
-def _draw_name(found: Mapping[str, Any], card: Mapping[str, Any], rate: str) -> None:
+def _draw_name(found: Mapping[str, Any], path: Path, card: Mapping[str, Any]) -> None:
+    """Draw the name or why there is none, with score, threshold and probability."""
     if found["accepted"]:
         st.header(f"It is {found['predicted']}", icon=":material/check_circle:")
     else:
         st.header("Cannot tell", icon=":material/help:")
-        st.markdown(f"{_sentence(found['reason'])}")
+        st.markdown(_sentence(found["reason"]))
+    st.caption(f"{probe_choice.told_name(path)}: {count(found['beats'], 'clear beat')}.")
     if not found["scores"]:
         return
     nearest = "" if found["accepted"] else f"Most alike: **{found['predicted']}**. "
-    needed = f", accepted from {card['threshold']:.3f}" if "threshold" in card else ""
-    st.markdown(f"{nearest}Score **{score(found['score'])}**{needed}.")
     st.markdown(
-        f"Probability **{probability(found['probability'])}**, if it is one of the "
-        f"{len(found['scores'])} in the gallery."
+        f"{nearest}Score **{score(found['score'])}**, accepted from {score(card.get('threshold'))}."
     )
-    st.caption(f"The threshold is {rate}.")
+    if "probability" in found:
+        st.markdown(
+            f"Probability **{probability(found['probability'])}**, if it is one of the "
+            f"{len(found['scores'])} in the gallery."
+        )
+    st.caption(f"{_rate_words(card)} {_method_words(card)}")
+
+
+def _rate_words(card: Mapping[str, Any]) -> str:
+    """Return what the threshold was set for."""
+    rate = card.get("false_accept_rate")
+    if rate is None:
+        return "The threshold is a default; no false-accept rate was measured for it."
+    return f"The threshold was set on train-side data for {share(rate)} false accepts."
 
 
 def _sentence(reason: str) -> str:
@@ -116,8 +128,8 @@ def _method_words(card: Mapping[str, Any]) -> str:
         f"{METHOD_WORDS.get(name, name)} {share(value)}"
         for name, value in (selection.get("rank_1") or {}).items()
     )
-    chosen = f"chosen on the train side by rank 1 ({tried})" if tried else selection["protocol"]
-    return f"Identified by {METHOD_WORDS[card['method']]}: {chosen}."
+    chosen = f"chosen on the train side by rank 1: {tried}" if tried else selection["protocol"]
+    return f"Identified by {METHOD_WORDS[card['method']]} ({chosen})."
 
 
 def _older(study: Study, job: JobState) -> bool:
@@ -130,14 +142,16 @@ def _older(study: Study, job: JobState) -> bool:
     return job.finished is not None and max(changed, default=0.0) > job.finished
 
 
-def _draw_beats(study: Study, path: Path, found: Mapping[str, Any]) -> None:
+def _draw_beats(
+    study: Study, path: Path, found: Mapping[str, Any], *, claimed: str | None, key: str
+) -> None:
     """Draw the probe over the beats of the person named, and of another to compare with."""
     signals = content.probe_signals(study, path)
-    ranked = sorted(found["scores"], key=lambda name: -found["scores"][name])
+    ranked = sorted(found["scores"], key=lambda name: (name != claimed, -found["scores"][name]))
     others = [name for name in ranked if name != found["predicted"]]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         lead = content.lead_picker(study, "probe-lead")
-        beside = st.selectbox("Beside", others, key="probe-beside") if others else None
+        beside = st.selectbox("Beside", others, key=f"beside-{key}") if others else None
     shown = [found["predicted"], *([beside] if beside else [])]
     galleries = {name: content.gallery_beats(study, name)[:, :, lead] for name in shown}
     marks = marked_beats(found.get("per_beat") or [], found["predicted"])
@@ -188,7 +202,7 @@ def _beats_words(per_beat: Sequence[Mapping[str, Any]], name: str, marks: Mappin
 def beats_over_gallery(
     probe: FloatArray, gallery: FloatArray, name: str, scale: Scale, marks: Mapping[str, int]
 ) -> go.Figure:
-    """Draw beats (n, n_samples) over the mean and spread of a gallery's, some of them bold."""
+    """Draw beats (n, n_samples) over the mean and spread of a gallery's, some of them marked."""
     figure = beats_over_mean(
         Panel("This recording", REAL, probe),
         Panel(f"{name}, mean and spread", SMOOTHED, gallery),
@@ -202,7 +216,7 @@ def beats_over_gallery(
             y=probe[number],
             mode="lines",
             name=mark,
-            line={"color": colour, "dash": dash, "width": BOLD_PX},
+            line={"color": colour, "dash": dash, "width": LINE_PX},
             hovertemplate="%{x:.3f} s, %{y:.3f}",
         )
     return figure
@@ -227,27 +241,21 @@ def draw_label(job: JobState) -> None:
     found = job.result["results"][0]
     path = Path(job.arguments["files"][0])
     counts = Counter(beat["predicted"] for beat in found.get("per_beat") or [])
-    if found["accepted"]:
-        st.header(f"Mostly {found['predicted']}" if len(counts) > 1 else f"{found['predicted']}")
+    if counts:
+        label, most = counts.most_common(1)[0]
+        st.header(f"{label}: {most:,} of {count(found['beats'], 'beat')}")
     else:
         st.header("Cannot tell", icon=":material/help:")
-        st.markdown(_sentence(found["reason"]))
-    st.caption(f"{path.name}: {count(found['beats'], 'clear beat')}.")
-    if not found["scores"]:
-        return
-    st.markdown(
-        f"Probability **{probability(found['probability'])}**, the mean over its beats "
-        f"(in logarithms); nearest: {', '.join(_likeliest(found['scores']))}."
+    st.caption(
+        f"{probe_choice.told_name(path)}: each beat is named beside the others of the recording."
     )
+    if found["reason"]:
+        st.markdown(f"No one label for all of it: {found['reason'].rstrip('.')}.")
     if counts:
-        bars = {name: {"this recording": n} for name, n in counts.most_common()}
-        st.plotly_chart(
-            count_bars(bars, x_title="Label of each beat alone"),
-            key="label-bars",
+        rows = [[f"{n:,}", share(n / counts.total())] for _, n in counts.most_common()]
+        st.table(
+            pd.DataFrame(rows, index=list(dict(counts.most_common())), columns=["Beats", "Share"]),
+            border="horizontal",
+            width="content",
             alt="How many beats have which label",
         )
-
-
-def _likeliest(scores: Mapping[str, float]) -> list[str]:
-    """Return the labels from the likeliest on, at most three."""
-    return sorted(scores, key=lambda name: -scores[name])[:3]

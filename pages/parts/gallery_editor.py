@@ -33,6 +33,7 @@ def draw(study: Study) -> None:
     with right:
         st.subheader("Take out")
         _draw_removal(study, gallery, busy=busy)
+        st.subheader("Refresh")
         st.toggle(
             "Confident recordings join",
             key=REFRESH_KEY,
@@ -73,7 +74,7 @@ def _draw_enrolled(job: JobState) -> None:
     beats = sum(one["beats"] for one in taken)
     st.success(
         f"{found['subject']} is enrolled with {count(beats, 'beat')}, "
-        f"{count(found['templates'], 'template')} in all; "
+        f"{count(found['templates'], 'enrolled template')} in all; "
         f"{found['gallery']} people are in the gallery. Nothing was trained."
     )
     refused = [
@@ -86,7 +87,9 @@ def _draw_enrolled(job: JobState) -> None:
 def _draw_table(gallery: Mapping[str, Any]) -> None:
     people = gallery["subjects"]
     enrolled = sum(any(t["id"] is not None for t in one["templates"]) for one in people)
-    words = f"{len(people)} people may be named; {enrolled} enrolled since the training."
+    words = (
+        f"{len(people)} people may be named; {enrolled or 'nobody'} enrolled since the training."
+    )
     if gallery["removed"]:
         words += f" Taken out: {', '.join(gallery['removed'])}."
     st.markdown(words)
@@ -103,16 +106,17 @@ def _row(person: Mapping[str, Any]) -> dict[str, Any]:
     added = max((template["added"] or "" for template in templates), default="")
     return {
         "Person": person["subject"],
-        "How": ", ".join(origins) or "trained",
+        "Known by": ", ".join(origins),
         "Templates": len(templates),
-        "Sessions": ", ".join(person["sessions"]) or "not told",
         "Beats": sum(template["beats"] for template in templates),
-        "Added": _local(added) if added else "at the training",
+        "Added": _local(added) if added else "",
+        "Sessions": ", ".join(person["sessions"]),
     }
 
 
 def _local(moment: str) -> str:
-    return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M")
+    """Return the day of a moment in UTC, where the page is run."""
+    return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d")
 
 
 def _draw_enrolment(study: Study, gallery: Mapping[str, Any], *, busy: bool) -> None:

@@ -19,7 +19,7 @@ from core.plots.figures import (
 )
 from core.study import Study
 from pages.parts import figures_table
-from pages.parts.words import interval, share
+from pages.parts.words import count, interval, share
 
 UNIT_WORDS = {"beat": "One beat", "five_beats": "Five beats", "recording": "Recording"}
 FIGURES = {
@@ -29,6 +29,11 @@ FIGURES = {
     "eer_posterior": "EER of posteriors over the gallery",
     "tar_1": "True accepts at 1 % false accepts",
     "tar_01": "True accepts at 0.1 % false accepts",
+}
+LABEL_METHOD_WORDS = {
+    "joined": "network and trees",
+    "network": "network alone",
+    "features": "trees alone",
 }
 LABEL_FIGURES = {"macro_f1": "Macro F1", "accuracy": "Accuracy"}
 GENERATOR_WORDS = {"gan": "GAN", "mixture": "mixture"}
@@ -64,8 +69,8 @@ def draw(study: Study) -> None:
 def _draw_people(real: Mapping[str, Any], found: Mapping[str, Any]) -> None:
     own = real["methods"][real["method"]]
     st.caption(
-        f"{real['protocol']}: {real['recordings']} recordings of {real['subjects']} people, "
-        f"{real['enrolled']} in the gallery."
+        f"{real['protocol']}: {count(real['recordings'], 'recording')} of "
+        f"{count(real['subjects'], 'subject')}, {real['enrolled']} in the gallery."
     )
     with st.grid(4, min_column_width=140):
         for unit, words in UNIT_WORDS.items():
@@ -79,7 +84,9 @@ def _draw_people(real: Mapping[str, Any], found: Mapping[str, Any]) -> None:
         border="horizontal",
         alt=f"{FIGURES[figure]}, a row a method",
     )
-    st.caption("In bold what identifies. Below each figure its 95 % interval over people.")
+    st.caption(
+        "In bold what identifies. Below each figure its 95 % interval over subjects, in percent."
+    )
     left, right = st.columns(2, gap="large")
     with left:
         _draw_leaky(found.get("leaky") or {})
@@ -151,8 +158,8 @@ def _draw_generated(real: Mapping[str, Any], found: Mapping[str, Any]) -> None:
 def _draw_labels(real: Mapping[str, Any]) -> None:
     first = next(iter(real["methods"].values()))["beat"]
     st.caption(
-        f"{real['protocol']}: {real['beats']} beats of {real['recordings']} recordings of "
-        f"{real['subjects']} people."
+        f"{real['protocol']}: {count(real['beats'], 'beat')} of "
+        f"{count(real['recordings'], 'recording')} of {count(real['subjects'], 'subject')}."
     )
     with st.grid(2, min_column_width=140):
         for name, words in LABEL_FIGURES.items():
@@ -172,8 +179,10 @@ def _draw_labels(real: Mapping[str, Any]) -> None:
     )
     st.subheader("By method")
     rows = {
-        row["name"]: [_cell(row["beat"][n], row["beat"][f"{n}_interval"]) for n in LABEL_FIGURES]
-        for row in real["methods"].values()
+        LABEL_METHOD_WORDS.get(name, name): [
+            _cell(row["beat"][key], row["beat"][f"{key}_interval"]) for key in LABEL_FIGURES
+        ]
+        for name, row in real["methods"].items()
     }
     st.table(
         pd.DataFrame.from_dict(rows, orient="index", columns=list(LABEL_FIGURES.values())),
@@ -198,7 +207,8 @@ def _charts(real: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[tuple
         rows = found["robustness"]["rows"]
         yield "robustness", "As disturbances grow", lambda key: _draw_robustness(rows, key)
     confusion = real["confusion"]
-    yield "confusion", "Who is taken for whom", lambda key: _draw_confusion(confusion, key)
+    title = "What is taken for what" if "classes" in real else "Who is taken for whom"
+    yield "confusion", title, lambda key: _draw_confusion(confusion, key)
 
 
 def _draw_det(verification: Mapping[str, Any], key: str) -> None:

@@ -13,6 +13,7 @@ from core import jobs
 from core.errors import UserError
 from core.jobs import JobState
 from core.plots.figures import loss_curves
+from pages.parts import uploads
 from pages.parts.workspace import workspace
 
 POLL_S = 1.0
@@ -100,7 +101,7 @@ def _show_end(folder: Path, job: JobState, key: str) -> None:
     elif job.status == "interrupted":
         st.warning(f"{words} was interrupted.")
     else:
-        st.error(job.message or f"{words} failed.")
+        st.error(uploads.without_folder(job.message) or f"{words} failed.")
     if st.button("Resume", key=f"resume-{key}-{job.id}", icon=":material/resume:"):
         with one_sentence():
             jobs.resume(folder, job.id, workspace=workspace())

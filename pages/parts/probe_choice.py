@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import streamlit as st
 from core.study import Study
 from pages.parts import content, uploads
 
+PREFIX = "probe"
 OF_STUDY, OF_FILE = "A recording of the study", "A file"
 
 
@@ -20,13 +22,19 @@ def probe_recordings(study: Study) -> list[str]:
     return list(dict.fromkeys((test if len(test) else kept)["recording_name"]))
 
 
+def told_name(file: Path) -> str:
+    """Return the name by which a user knows a file of `recording_file`, or an upload."""
+    own = re.fullmatch(rf"{PREFIX}-(.+)-[0-9a-f]{{8}}\.npz", file.name)
+    return own[1] if own else file.name
+
+
 def recording_file(study: Study, recording: str) -> Path:
     """Return a file of the beats of one recording: of its test part where it has one."""
     kept = content.kept_beats(study)
     own = (kept["recording_name"] == recording).to_numpy()
     test = own & (kept["partition"] == "test").to_numpy()
     beats = study.beats("all").take(test if test.any() else own)
-    return content.write_part(study, beats, "probe", recording)
+    return content.write_part(study, beats, PREFIX, recording)
 
 
 def choose(
@@ -53,18 +61,18 @@ def choose(
             label_visibility="collapsed",
             key=f"{key}-kind",
         )
-    if kind == OF_FILE:
-        files = st.file_uploader(
-            "A recording, or a file of beats (.npz, .csv)",
-            accept_multiple_files=True,
-            key=f"{key}-upload",
-            help="A recording of several files (.hea and .dat): choose all of them.",
+    if kind == OF_STUDY:
+        test = "test" in set(content.kept_beats(study)["partition"])
+        recording = st.selectbox(
+            "Recording of the test part" if test else "Recording (the study has no test part)",
+            recordings,
+            key=f"{key}-recording",
         )
-        return (lambda: uploads.store_probe(files)) if files else None, None
-    test = "test" in set(content.kept_beats(study)["partition"])
-    recording = st.selectbox(
-        "Recording of the test part" if test else "Recording (the study has no test part)",
-        recordings,
-        key=f"{key}-recording",
+        return (lambda: recording_file(study, recording)) if recording else None, recording
+    files = st.file_uploader(
+        "A recording, or a file of beats (.npz, .csv)",
+        accept_multiple_files=True,
+        key=f"{key}-upload",
+        help="A recording of several files (.hea and .dat): choose all of them.",
     )
-    return (lambda: recording_file(study, recording)) if recording else None, recording
+    return (lambda: uploads.store_probe(files)) if files else None, None

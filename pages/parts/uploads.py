@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import uuid
 import zipfile
 from collections import Counter
@@ -16,6 +18,7 @@ from core.beat_set import BEATS_FORMATS
 from core.errors import UserError
 from pages.parts.workspace import folder_name, workspace
 
+UPLOADS, PROBE = "uploads", "probe"
 LARGEST_ZIP_BYTES = 4 * 1024**3
 """What a zip may hold unpacked."""
 MOST_ZIP_FILES = 50_000
@@ -174,10 +177,16 @@ def store(files: Sequence[Incoming], *, loose_folder: str) -> Path:
     return folder
 
 
+def without_folder(message: str) -> str:
+    """Return a message with uploaded files named as the user knows them."""
+    folder = re.escape(f"{workspace()}{os.sep}{UPLOADS}{os.sep}")
+    return re.sub(rf"{folder}\w+{os.sep}\w+{os.sep}(?:{PROBE}{os.sep})?", "", message)
+
+
 def session_folder() -> Path:
     """Return the folder of this session's uploads."""
     name = st.session_state.setdefault("uploads_id", uuid.uuid4().hex)
-    return workspace() / "uploads" / str(name)
+    return workspace() / UPLOADS / str(name)
 
 
 def store_probe(files: Sequence[Uploaded]) -> Path:
@@ -191,10 +200,10 @@ def store_probe(files: Sequence[Uploaded]) -> Path:
     incoming = gather(files)
     if colliding(incoming):
         raise UserError("Upload", "holds two files of one name", "Choose one recording at a time")
-    folder = store(incoming, loose_folder="probe")
+    folder = store(incoming, loose_folder=PROBE)
     beats = [f.path for f in incoming if f.path.suffix.lower() in BEATS_FORMATS]
     if len(incoming) == 1 and beats:
-        return folder / ("probe" if incoming[0].loose else "") / beats[0]
+        return folder / (PROBE if incoming[0].loose else "") / beats[0]
     found = find_recordings([folder])
     if len(found) > 1:
         raise UserError(

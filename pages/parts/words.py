@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 RARE = 0.01
 """A probability nearer than this to 0 or 1 is told as beyond it: nothing is certain."""
+DASH = "\u2060\u2013\u2060"
+"""En dash at which no line breaks."""
 
 
 def share(value: float | None) -> str:
@@ -14,8 +16,8 @@ def share(value: float | None) -> str:
 
 
 def interval(ends: Sequence[float] | None) -> str:
-    """Return both ends of an interval of shares in percent; empty without one."""
-    return "" if ends is None else f"{100 * ends[0]:.3g} to {100 * ends[1]:.3g} %"
+    """Return both ends of an interval of shares in percent, without the sign; empty without one."""
+    return "" if ends is None else DASH.join(f"{100 * end:.3g}" for end in ends)
 
 
 def probability(value: float) -> str:
@@ -34,4 +36,4 @@ def score(value: float | None) -> str:
 
 def count(number: int, noun: str) -> str:
     """Return how many there are of something, such as ``1 beat`` or ``2 beats``."""
-    return f"{number} {noun}" + "s" * (number != 1)
+    return f"{number:,} {noun}" + "s" * (number != 1)

@@ -218,6 +218,22 @@ def test_nobody_scores_otherwise_because_another_is_enrolled(identifier: Identif
     np.testing.assert_allclose(grown.score(anna)[:4], identifier.score(anna), atol=1e-5)
 
 
+def test_left_out_a_subject_scores_as_if_never_enrolled(identifier: Identifier) -> None:
+    probes = cohort("rec_2", seed=5)
+    for in_a_row in (None, 5):
+        left_out = identifier.left_out_scores(probes, in_a_row=in_a_row)
+        subjects = (
+            [n.split("/")[0] for n in identifier.recording_scores(probes)[0]]
+            if in_a_row is None
+            else [n.split("/")[0] for n in identifier.runs(probes, 5)]
+        )
+        for row, subject in zip(left_out, subjects, strict=True):
+            assert row[identifier.classes.index(subject)] == -np.inf
+    anna = probes.take(probes.subject == "anna")
+    without = identifier.with_gallery([], removed=["anna"]).score(anna)
+    np.testing.assert_allclose(identifier.left_out_scores(anna)[0][1:], without, atol=1e-4)
+
+
 def test_who_is_removed_is_not_named(identifier: Identifier) -> None:
     shrunk = identifier.with_gallery([], removed=["anna"])
     assert shrunk.classes == ("bo", "cleo", "dan")
