@@ -2,7 +2,8 @@
 
 Cross-validated by recording: in natural order, recordings are dealt to the folds in turn, so that
 none is on both sides and nobody chose which stand together. In the first set of MIT-BIH each is of
-another person. Q beats are neither learned nor judged.
+another person. Q beats are neither learned nor judged. ``chosen`` is what the identifier uses
+unless told otherwise: what its own train recordings said is best.
 
     python benchmarks/beat_types.py FOLDER [--folds 5] [--seed 0] [--preset full] [--json OUT]
 """
@@ -32,6 +33,7 @@ from core.study import Study
 from core.workflow import prepare
 
 CLASSES = ("N", "S", "V", "F")
+ROWS = ("chosen", *LABEL_METHODS)
 
 
 def reference_counts(folder: Path) -> dict[str, int]:
@@ -54,7 +56,7 @@ def folds_of(beats: BeatSet, n_folds: int) -> list[list[str]]:
 
 def measure(beats: BeatSet, *, n_folds: int, seed: int, preset: Any) -> dict[str, Any]:
     """Return the figures of each fold and of all folds together, by method."""
-    pooled: dict[str, list[np.ndarray]] = {method: [] for method in LABEL_METHODS}
+    pooled: dict[str, list[np.ndarray]] = {method: [] for method in ROWS}
     truths: list[np.ndarray] = []
     owners: list[np.ndarray] = []
     folds: list[dict[str, Any]] = []
@@ -67,35 +69,42 @@ def measure(beats: BeatSet, *, n_folds: int, seed: int, preset: Any) -> dict[str
         judged = probes.label != ""
         truth = np.asarray([CLASSES.index(name) for name in probes.label[judged]])
         columns = [identifier.classes.index(name) for name in CLASSES]
-        row: dict[str, Any] = {"recordings": names, "train_s": seconds}
+        row: dict[str, Any] = {
+            "recordings": names,
+            "train_s": seconds,
+            "method": identifier.method,
+            "selection": identifier.selection,
+        }
         for method in LABEL_METHODS:
             scores = identifier.beat_scores(probes, method=method)[judged][:, columns]
             pooled[method].append(scores)
             row[method] = class_figures(scores, truth, CLASSES)
+        pooled["chosen"].append(pooled[identifier.method][-1])
+        row["chosen"] = row[identifier.method]
         truths.append(truth)
         owners.append(probes.recording[judged])
         folds.append(row)
         print(
-            f"{', '.join(names)}: {seconds:.0f} s of training, joined macro F1 "
-            f"{row['joined']['macro_f1']:.3f}",
+            f"{', '.join(names)}: {seconds:.0f} s of training, {identifier.method} chosen, "
+            f"macro F1 {row['chosen']['macro_f1']:.3f}",
             flush=True,
         )
     truth, owner = np.concatenate(truths), np.concatenate(owners)
     result: dict[str, Any] = {"folds": folds, "seed": seed}
-    for method in LABEL_METHODS:
-        scores = np.concatenate(pooled[method])
-        result[method] = class_figures(scores, truth, CLASSES, subjects=owner, seed=seed)
-        result[method]["confusion"] = confusion(scores, truth, CLASSES)["counts"]
-        result[method]["by_recording"] = {
-            name: confusion(scores[owner == name], truth[owner == name], CLASSES)["counts"]
-            for name in dict.fromkeys(owner.tolist())
+    for name in ROWS:
+        scores = np.concatenate(pooled[name])
+        result[name] = class_figures(scores, truth, CLASSES, subjects=owner, seed=seed)
+        result[name]["confusion"] = confusion(scores, truth, CLASSES)["counts"]
+        result[name]["by_recording"] = {
+            one: confusion(scores[owner == one], truth[owner == one], CLASSES)["counts"]
+            for one in dict.fromkeys(owner.tolist())
         }
     return result
 
 
 def show(result: dict[str, Any]) -> None:
     """Print a table a method, all folds together."""
-    for method in LABEL_METHODS:
+    for method in ROWS:
         figures = result[method]
         print(f"\n{method}: macro F1 {figures['macro_f1']:.3f}")
         print("    sensitivity  predictivity     F1   beats   said N      S      V      F")

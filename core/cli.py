@@ -84,7 +84,21 @@ def build_parser() -> argparse.ArgumentParser:
     one.add_argument("--models", type=_split, metavar=",".join(MODEL_NAMES))
     one.add_argument("--preset", default="full", metavar="quick|full")
     one.add_argument("--seed", type=_seed, default=0, metavar="N")
-    one.add_argument("--target", default="auto", metavar="auto|subject|label")
+    one.add_argument(
+        "--target", default="auto", metavar="auto|subject|label", help="what the identifier names"
+    )
+    one.add_argument(
+        "--order",
+        default="auto",
+        metavar="auto|cnn_lstm|lstm_cnn",
+        help="what comes first in the identifier's network",
+    )
+    one.add_argument(
+        "--balance",
+        default="weights",
+        metavar="weights|draws|none",
+        help="how rare labels are made up for",
+    )
     one.add_argument("--resume", action="store_true", help="go on with what was interrupted")
 
     one = verb("export", "Write a study's real beats to a file", _function("export"))

@@ -326,17 +326,30 @@ def load_identifier(study: Study) -> Any:
 def _with_gallery(
     identifier: Any, folder: Path, templates: tuple[Template, ...], removed: frozenset[str]
 ) -> Any:
-    enrolled = []
-    for one in templates:
-        try:
-            enrolled.append((one.subject, read_beats(_beats_file(folder, one.id))))
-        except UserError:
-            raise UserError(
-                _beats_file(folder, one.id),
-                "is missing or damaged",
-                f"Remove {one.subject} from the gallery and enroll again",
-            ) from None
+    enrolled = [(one.subject, _template_beats(folder, one)) for one in templates]
     return identifier.with_gallery(enrolled, removed=removed)
+
+
+def enrolled_beats(study: Study, subject: str) -> list[BeatSet]:
+    """Return the beats of each template of a subject who was enrolled.
+
+    Raises:
+        UserError: A file is missing or damaged.
+    """
+    templates = read_gallery(study).enrolled
+    return [_template_beats(study.folder, one) for one in templates if one.subject == subject]
+
+
+def _template_beats(study_folder: Path, template: Template) -> BeatSet:
+    path = _beats_file(study_folder, template.id)
+    try:
+        return read_beats(path)
+    except UserError:
+        raise UserError(
+            path,
+            "is missing or damaged",
+            f"Remove {template.subject} from the gallery and enroll again",
+        ) from None
 
 
 def list_gallery(study: Study) -> dict[str, Any]:

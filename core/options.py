@@ -13,6 +13,12 @@ SubjectSource = Literal["header", "folder", "file"]
 Preset = Literal["quick", "full"]
 ModelName = Literal["autoencoder", "gan", "mixture", "authenticity", "identifier"]
 SignalKind = Literal["raw", "clean", "smoothed"]
+Target = Literal["auto", "subject", "label"]
+"""What the identifier names; ``auto``: the subject where a study has several, else the label."""
+Order = Literal["auto", "cnn_lstm", "lstm_cnn"]
+"""Which comes first in the identifier's network; ``auto``: what tuning found, else the CNN."""
+Balance = Literal["weights", "draws", "none"]
+"""How rare labels are made up for: they count more, are drawn more often, or are not."""
 
 MODEL_NAMES: tuple[ModelName, ...] = (
     "autoencoder",
@@ -64,7 +70,9 @@ class TrainOptions(Options):
 
     models: tuple[ModelName, ...] = MODEL_NAMES
     preset: Preset = "full"
-    target: Literal["auto", "subject", "label"] = "auto"
+    target: Target = "auto"
+    order: Order = "auto"
+    balance: Balance = "weights"
     seed: int = Field(0, ge=0, le=2**31 - 1)
 
 

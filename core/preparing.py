@@ -583,4 +583,8 @@ def _study_remarks(
         remarks.append("ready beats name no subject: no honest split by subject exists")
     if options.split in ("session", "record") and "test" not in set(recordings["partition"]):
         remarks.append(f"no subject has a second {options.split}: nothing is in the test part")
+    if options.split == "subject" and "test" not in set(recordings["partition"]):
+        remarks.append(
+            "each subject alone has some label, or there is but one: nothing is in the test part"
+        )
     return tuple(remarks)

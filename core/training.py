@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,9 @@ NEEDS: dict[str, tuple[str, ...]] = {
 }
 """Models that must be there before another is trained."""
 
+IDENTIFIER_FORMAT = 2
+"""Raised when identifiers that were saved before can be read no more: they are trained anew."""
+
 PENDING = "training.json"
 """What is being trained: it lets ``--resume`` go on without being told again."""
 
@@ -42,6 +46,8 @@ def train(
     seed: int = 0,
     resume: bool = False,
     target: str = "auto",
+    order: str = "auto",
+    balance: str = "weights",
     report: Report = silent,
 ) -> dict[str, Any]:
     """Fit and save models on the train part of a study.
@@ -58,6 +64,9 @@ def train(
             taken from it.
         target: What the identifier names: ``subject``, ``label``, or ``auto`` (the subject
             where the study has several, else the label).
+        order: Of the identifier's network: ``cnn_lstm``, ``lstm_cnn``, or ``auto`` (what tuning
+            found, else the CNN first).
+        balance: How rare labels are made up for: ``weights``, ``draws`` or ``none``.
         report: Told about every epoch.
 
     Returns:
@@ -68,7 +77,13 @@ def train(
     """
     opened = Study.open(Path(study))
     folder = opened.folder
-    values: dict[str, Any] = {"preset": preset, "seed": seed, "target": target}
+    values: dict[str, Any] = {
+        "preset": preset,
+        "seed": seed,
+        "target": target,
+        "order": order,
+        "balance": balance,
+    }
     if models is not None:
         values["models"] = tuple(models)
         if not models:
@@ -129,7 +144,16 @@ def _recipe(study: Study, name: str, options: TrainOptions) -> dict[str, Any]:
         "seed": options.seed,
         "target": options.target if name == "identifier" else "",
         "tuned": _tuned(study) if name == "identifier" else None,
+        **(_identifier_recipe(options) if name == "identifier" else {}),
         "needs": {needed: study.card(needed)["recipe"] for needed in NEEDS[name]},
+    }
+
+
+def _identifier_recipe(options: TrainOptions) -> dict[str, Any]:
+    return {
+        "format": IDENTIFIER_FORMAT,
+        "order": options.order,
+        "balance": options.balance,
     }
 
 
@@ -244,27 +268,26 @@ def _fit_authenticity(study: Study, options: TrainOptions, checkpoint: Path, rep
 
 def _fit_identifier(study: Study, options: TrainOptions, checkpoint: Path, report: Report) -> Any:
     from core.models.cnn_lstm import Identifier
-    from core.models.label_identifier import LabelIdentifier
+    from core.models.label_identifier import LabelIdentifier, label_settings
     from core.tuning import network_settings
 
     beats = study.beats("train")
-    tuned = _tuned(study)
     target = options.target
     if target == "auto":
         one_subject = len(set(beats.subject)) < 2
         target = "label" if one_subject and len(set(beats.label) - {""}) > 1 else "subject"
-    kind: Any = Identifier
-    settings = network_settings(tuned, preset=options.preset) if tuned else None
+    order = {} if options.order == "auto" else {"order": options.order}
+    common: dict[str, Any] = {
+        "preset": options.preset,
+        "seed": options.seed,
+        "report": report,
+        "checkpoint": checkpoint,
+    }
     if target == "label":
-        kind, settings = LabelIdentifier, None
-    return kind.fit(
-        beats,
-        preset=options.preset,
-        seed=options.seed,
-        report=report,
-        checkpoint=checkpoint,
-        settings=settings,
-    )
+        settings = replace(label_settings(options.preset), **order)
+        return LabelIdentifier.fit(beats, settings=settings, balance=options.balance, **common)
+    settings = network_settings((_tuned(study) or {}) | order, preset=options.preset)
+    return Identifier.fit(beats, settings=settings, **common)
 
 
 FITS: dict[str, Callable[[Study, TrainOptions, Path, Report], Any]] = {

@@ -66,7 +66,9 @@ def judge(identifier: Any, beats: BeatSet, reason: str) -> Verdict:
     fault = reason or _too_little(beats)
     if identifier.target == "label":
         known = scores.max() >= identifier.threshold
-        unlike = "" if fault or known else "too unlike everything that was learned"
+        unlike = ""
+        if not fault:
+            unlike = identifier.doubt(beats) if known else "too unlike everything that was learned"
         weights = np.exp(scores - scores.max())
         return Verdict(fault, unlike, scores, weights / weights.sum())
     people = set(beats.subject) - {""}

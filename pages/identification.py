@@ -37,22 +37,25 @@ def draw_choice(study: Study, people: list[str]) -> None:
                 format_func=lambda name: name or NOBODY,
                 key="probe-claimed",
             )
-        if st.button(
+        pressed = st.button(
             "Identify" if claimed is None else "Verify",
             icon=":material/fingerprint:",
             disabled=make_file is None,
-        ):
+        )
+        if pressed and make_file is not None:
             with job_panel.one_sentence():
-                assert make_file is not None
                 begin(study, str(make_file()), claimed)
                 st.rerun()
-    if st.session_state.get(gallery_editor.REFRESH_KEY):
+    if claimed is None and st.session_state.get(gallery_editor.REFRESH_KEY):
         st.caption("A recording that is named with confidence joins the gallery (set there).")
 
 
 def begin(study: Study, file: str, claimed: str | None = None) -> str:
-    """Begin a job that names the person, and one that verifies a claimed one; return the first."""
-    refresh = bool(st.session_state.get(gallery_editor.REFRESH_KEY))
+    """Begin a job that names the person, and one that verifies a claimed one; return the first.
+
+    A claimed recording never joins the gallery: it would be verified against itself.
+    """
+    refresh = claimed is None and bool(st.session_state.get(gallery_editor.REFRESH_KEY))
     asked: dict[str, Any] = {"files": [file], "per_beat": True}
     job_id = job_panel.submit(
         study.folder, "identify", **asked, **({"refresh": True} if refresh else {})

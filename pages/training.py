@@ -27,6 +27,28 @@ MODEL_WORDS: dict[str, str] = {
     "identifier": "Identifier: who it is (CNN-LSTM)",
 }
 PRESET_WORDS = {"quick": "quick: a minute or a few", "full": "full: best figures, much longer"}
+IDENTIFIER_OPTIONS: dict[str, tuple[str, dict[str, str]]] = {
+    "target": (
+        "It names",
+        {
+            "auto": "the subject, else the label",
+            "subject": "the subject",
+            "label": "the label of a beat",
+        },
+    ),
+    "order": (
+        "Network",
+        {
+            "auto": "as tuned, else CNN, then LSTM",
+            "cnn_lstm": "CNN, then LSTM",
+            "lstm_cnn": "LSTM, then CNN",
+        },
+    ),
+    "balance": (
+        "Rare labels",
+        {"weights": "count more", "draws": "are drawn more often", "none": "are left rare"},
+    ),
+}
 MAX_SEED = 2**31 - 1
 USUAL_TRIALS = 20
 
@@ -68,13 +90,23 @@ def draw_start(study: Study) -> None:
                 key="train-preset",
             )
             seed = st.number_input("Seed", 0, MAX_SEED, 0, key="train-seed")
+        with st.expander("Identifier"), st.grid(3):
+            own = {
+                name: st.selectbox(
+                    words,
+                    list(choices),
+                    format_func=choices.__getitem__,
+                    key=f"train-{name}",
+                )
+                for name, (words, choices) in IDENTIFIER_OPTIONS.items()
+            }
         if not st.form_submit_button("Train", icon=":material/play_arrow:"):
             return
     with job_panel.one_sentence():
         if not models:
             raise UserError("Models", "none is chosen", "Choose at least one")
         chosen = [name for name in MODEL_NAMES if name in models]
-        job_panel.submit(study.folder, "train", models=chosen, preset=preset, seed=int(seed))
+        job_panel.submit(study.folder, "train", models=chosen, preset=preset, seed=int(seed), **own)
         st.rerun()
 
 

@@ -56,6 +56,11 @@ METHOD_WORDS = {
     "plain_lda": "LDA on plain beats",
     "template": "mean template, cosine",
 }
+LABEL_METHOD_WORDS = {
+    "joined": "network and trees",
+    "network": "network alone",
+    "features": "trees alone",
+}
 FIGURE_WORDS = {
     "rank_1_posterior": "rank 1 of posteriors",
     "rank_1_subject_mean": "rank 1, mean over subjects",
@@ -628,7 +633,7 @@ def _evaluate_labels(
     for method in identifier.methods:
         scores = identifier.beat_scores(everything, method=method)[asked]
         rows[method] = {
-            "name": METHOD_WORDS.get(method, method),
+            "name": LABEL_METHOD_WORDS.get(method, method),
             "beat": class_figures(
                 scores, truth, identifier.classes, subjects=probes.subject, seed=seed
             ),

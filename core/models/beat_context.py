@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +49,19 @@ USUAL_AROUND = 15
 """Beats on either side whose mean is the usual beat here: its form drifts."""
 USUAL_WEIGHT = 5.0
 """Beats that the recording's usual beat counts for in it."""
+AROUND = 15
+"""Beats on either side by whose spread a beat is early or not, and its P wave like theirs or not:
+where the rhythm is irregular, an early beat means less."""
+LEAST_SPREAD = 0.03
+"""Added to the spread of the logarithms of RR, which may be 0."""
+AROUND_OF = (
+    "P fit",
+    "P difference",
+    "PR fit",
+    "PR difference",
+    "QRS fit",
+)
+"""How far a beat is like the usual one, which is looked at beside its neighbours'."""
 LIKE_ME = 12
 """Beats of the same form whose rhythm is looked at."""
 MOST_TYPICAL, MOST_REFERENCES, CHUNK = 400, 1500, 4096
@@ -99,6 +113,7 @@ def beat_context(beats: BeatSet) -> Context:
         shape[mine] = level / height
         difference[mine] = (level - usual) / height
         columns = rhythm | form
+        columns |= _beside_neighbours(columns)
         columns |= _alike(level, columns)
         columns |= _points(shape[mine], difference[mine], times)
         if features is None:
@@ -157,6 +172,43 @@ def _rhythm(rr_before: FloatArray, rr_after: FloatArray) -> Columns:
         "rank here": _around(before, lambda w, axis: np.nanmean(w < w[:, [NEIGHBOURS]], axis=axis)),
         "rank": np.argsort(np.argsort(before)) / max(1, len(before)),
     }
+
+
+def _beside_neighbours(columns: Columns) -> Columns:
+    """Return how early a beat is for the spread around it, and its form beside its neighbours'."""
+    early = np.asarray(columns["before / local"], np.float64)
+    wide = np.asarray(columns["before / wide"], np.float64)
+    earliest, latest = _around_quantiles(early, (0.1, 0.9), AROUND)
+    found: Columns = {
+        "early / spread": early / (_around(early, np.nanstd, AROUND) + LEAST_SPREAD),
+        "early / wide spread": wide / (_around(wide, np.nanstd, WIDE) + LEAST_SPREAD),
+        "early beside earliest": early - earliest,
+        "pause beside longest": columns["after / local"] - latest,
+        "rank wide": _around(
+            np.asarray(columns["before"], np.float64),
+            lambda w, axis: np.nanmean(w < w[:, [WIDE]], axis=axis),
+            WIDE,
+        ),
+        "jumps wide": _around(
+            (np.abs(columns["before / last"]) > -EARLY).astype(np.float64), np.nanmean, WIDE
+        ),
+    }
+    middle, high = _around_quantiles(np.abs(wide), (0.5, 0.75), WIDE)
+    found |= {"irregular wide": middle, "irregular wide, high": high}
+    for name in AROUND_OF:
+        if name in columns:
+            own = np.asarray(columns[name], np.float64)
+            theirs = _around(own, np.nanmedian, AROUND)
+            found |= {f"{name} around": theirs, f"{name} beside": own - theirs}
+    return found
+
+
+def _around_quantiles(values: Array, levels: tuple[float, float], reach: int) -> list[Array]:
+    """Return two quantiles of each value and its neighbours, NaN where none is known."""
+    return [
+        _around(values, partial(np.nanquantile, q=level), reach)  # type: ignore[arg-type]
+        for level in levels
+    ]
 
 
 def _usual_beats(
@@ -218,8 +270,8 @@ def _form(
     for name, pick in (("top", np.max), ("bottom", np.min)):
         found[name] = pick(own, axis=(1, 2)) / height
         found[f"{name} difference"] = (pick(own, axis=(1, 2)) - pick(theirs, axis=(1, 2))) / height
-    width, steep, slope = _widths(level, times, sampling_rate)
-    usual_width, usual_steep, usual_slope = _widths(usual, times, sampling_rate)
+    width, steep, slope = widths(level, times, sampling_rate)
+    usual_width, usual_steep, usual_slope = widths(usual, times, sampling_rate)
     area = np.abs(own).mean(axis=(1, 2))
     p_wave = (times >= -0.25) & (times < -0.06)
     found |= {
@@ -277,8 +329,14 @@ def _points(shape: FloatArray, difference: FloatArray, times: Array) -> Columns:
     return found
 
 
-def _widths(beats: FloatArray, times: Array, rate: float) -> tuple[Array, Array, Array]:
-    """Return first to last slope and steep slope around R, in s, and the steepest slope."""
+def widths(beats: FloatArray, times: Array, rate: float) -> tuple[Array, Array, Array]:
+    """Return first to last slope and steep slope around R, in s, and the steepest slope.
+
+    Args:
+        beats: (n, n_samples, n_leads).
+        times: (n_samples,) in s from the R peak.
+        rate: Sampling rate in Hz.
+    """
     near = (times > -0.15) & (times < 0.20)
     slope = np.abs(np.gradient(beats, axis=1)).sum(axis=2)[:, near]
     steepest = slope.max(axis=1, keepdims=True)

@@ -88,8 +88,11 @@ the cosines alone.
 """
 SHARPNESS = 20.0
 """Log-posterior per unit of cosine, for subjects whom the network has not learned."""
-HELD_OUT_FROM = 3
-"""Recordings a subject needs for the last one to be held out of training the network."""
+HELD_OUT_FROM = 5
+"""Recordings a subject needs for the last one to be held out of training the network.
+
+Of fewer, to learn from all is worth more than to know when to stop.
+"""
 SAMPLES_PER_CLASS = 64
 """Samples of each subject in an epoch, at least."""
 EPOCHS: dict[Preset, int] = {"quick": 6, "full": 16}

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from core.beat_set import BeatSet
 from core.models.beat_context import context_codes
-from core.recording import FloatArray
+from core.recording import FloatArray, IntArray
 
 NORMAL, VENTRICULAR, FUSION = "N", "V", "F"
 
@@ -29,9 +29,9 @@ SHIFT_S = 0.05
 """How far apart the R peaks of the two may be, in s."""
 ADVANCE = (-0.02, 0.12)
 """How early a fusion beat comes, in parts of RR: about when the sinus beat was due."""
-MOST_PER_VENTRICULAR = 0.5
-"""Fusion beats a ventricular beat that a recording may have: a ventricular focus seldom meets the
-sinus beat more often than it fires alone."""
+MOST_PER_VENTRICULAR = 0.33
+"""Fusion beats a ventricular beat that a recording may have, unless train beats say better: a
+ventricular focus seldom meets the sinus beat more often than it fires alone."""
 
 
 def has_fusion(classes: Collection[str]) -> bool:
@@ -76,11 +76,19 @@ def with_fusion_beats(beats: BeatSet, *, seed: int) -> tuple[BeatSet, npt.NDArra
     return replace(beats, signals=signals, rr_before=before, rr_after=after, label=label), made
 
 
-def limit_fusion(scores: FloatArray, beats: BeatSet, classes: Sequence[str]) -> FloatArray:
+def limit_fusion(
+    scores: FloatArray, codes: IntArray, classes: Sequence[str], most: float = MOST_PER_VENTRICULAR
+) -> FloatArray:
     """Return log-posteriors (n, n_classes) with fusion made less likely where it is said too often.
 
-    In each recording, the odds of fusion are lowered by one factor, just so that there is no more
-    of it than one to two ventricular beats.
+    In each recording, the odds of fusion are lowered by one factor, just so that there are no more
+    than `most` of it to a ventricular beat.
+
+    Args:
+        scores: (n, n_classes) log-posteriors.
+        codes: (n,) number of each beat's recording; see `context_codes`.
+        classes: Names of the columns.
+        most: Fusion beats a ventricular beat.
     """
     fusion, ventricular = classes.index(FUSION), classes.index(VENTRICULAR)
     others = np.delete(scores, fusion, axis=1)
@@ -89,12 +97,11 @@ def limit_fusion(scores: FloatArray, beats: BeatSet, classes: Sequence[str]) -> 
     rest[:, fusion] = -np.inf
     is_ventricular = rest.argmax(axis=1) == ventricular
     limited = np.array(scores)
-    codes = context_codes(beats)
     for code in np.unique(codes):
         mine = np.flatnonzero(codes == code)
-        most = int(MOST_PER_VENTRICULAR * is_ventricular[mine].sum())
-        if most < len(mine):
-            first_out = np.sort(margin[mine])[::-1][most]
+        allowed = int(most * is_ventricular[mine].sum())
+        if allowed < len(mine):
+            first_out = np.sort(margin[mine])[::-1][allowed]
             limited[mine, fusion] -= max(0.0, float(first_out) + 1e-4)
     return limited
 

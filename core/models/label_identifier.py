@@ -19,23 +19,39 @@ import numpy.typing as npt
 
 from core.beat_set import BeatSet
 from core.errors import UserError
-from core.models.beat_context import Context, beat_context
+from core.models.beat_context import Context, beat_context, context_codes
 from core.models.forest import Forest
-from core.models.fusion_beats import has_fusion, limit_fusion, with_fusion_beats
+from core.models.fusion_beats import (
+    MOST_PER_VENTRICULAR,
+    NORMAL,
+    VENTRICULAR,
+    has_fusion,
+    limit_fusion,
+    with_fusion_beats,
+)
 from core.models.identifier_input import DERIVATIVE_SCALE_S, recording_codes
 from core.models.linear import floored, log_softmax
 from core.models.storage import load_card, load_model, save_card, save_model
-from core.options import Preset
-from core.progress import Report, silent
+from core.models.ventricular_alone import Forms
+from core.options import Balance, Preset
+from core.progress import Progress, Report, silent
 from core.recording import FloatArray, IntArray, StrArray
 from core.resampling import balance as balanced
 
 LabelMethod = Literal["joined", "network", "features"]
 LABEL_METHODS: tuple[LabelMethod, ...] = ("joined", "network", "features")
 """Network and trees joined; each alone."""
-Balance = Literal["draws", "weights", "none"]
 NETWORK_WEIGHT = 0.1
-"""Share of the network's log-posteriors in the joined ones."""
+"""Share of the network's log-posteriors in the joined ones, unless train beats say better."""
+NETWORK_WEIGHTS = (0.1, 0.2, 0.3, 0.5)
+FUSION_LIMITS = (0.25, 0.33, 0.5)
+"""Shares, and fusion beats a ventricular beat, among which is chosen on the train side."""
+CHOICE_FOLDS = 3
+"""Parts of the train recordings, each judged once by what learned the others."""
+CHOICE_SHARE = 1 / 3
+"""Share of the trees and epochs that what judges in the choice learns with."""
+UNIFORM = 0.9
+"""Share of a recording's beats named alike above which it has no others to be seen beside."""
 LABEL_THRESHOLD = float(np.log(0.5))
 """Least log-posterior of a label that is told."""
 TEMPER = 0.5
@@ -46,8 +62,8 @@ MOST_BEATS = 300
 """Beats of one label and recording that count, and that the trees learn: more are alike."""
 MOST_IMITATED = 80
 """Imitated beats of one recording that the trees learn."""
-TREES: dict[Preset, int] = {"quick": 60, "full": 150}
-EPOCHS: dict[Preset, int] = {"quick": 4, "full": 10}
+TREES: dict[Preset, int] = {"quick": 60, "full": 300}
+EPOCHS: dict[Preset, int] = {"quick": 4, "full": 9}
 NETWORK_RATE = 125.0
 """Sampling rate that the network needs, in Hz: beats at twice as much or more are thinned."""
 LARGEST_INPUT = 4.0
@@ -69,6 +85,11 @@ HELD = (
     "irregular here, mean",
     "jumps here",
     "irregular",
+    "early / spread",
+    "early beside earliest",
+    "jumps wide",
+    "P fit around",
+    "P fit beside",
     "share early",
     "local",
     "rank here",
@@ -103,7 +124,29 @@ class _Card:
     spread: tuple[float, ...]
     threshold: float
     remarks: tuple[str, ...]
+    method: LabelMethod
+    network_weight: float
+    most_fusion: float
+    selection: dict[str, Any]
     target: str = "label"
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """What identifies, and how it was chosen."""
+
+    method: LabelMethod
+    network_weight: float
+    most_fusion: float
+    selection: dict[str, Any]
+
+
+DEFAULT_CHOICE = _Choice(
+    "joined",
+    NETWORK_WEIGHT,
+    MOST_PER_VENTRICULAR,
+    {"protocol": "defaults: nothing was chosen for these recordings"},
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,10 +179,17 @@ class LabelIdentifier:
     methods = LABEL_METHODS
 
     def __init__(
-        self, *, network: Any, trees: Forest, card: _Card, history: list[dict[str, float]]
+        self,
+        *,
+        network: Any,
+        trees: Forest,
+        forms: Forms,
+        card: _Card,
+        history: list[dict[str, float]],
     ) -> None:
         self._network = network
         self._trees = trees
+        self._forms = forms
         self._card = card
         self.history = history
 
@@ -152,6 +202,16 @@ class LabelIdentifier:
     def threshold(self) -> float:
         """Least score at which a label is told."""
         return self._card.threshold
+
+    @property
+    def method(self) -> LabelMethod:
+        """What identifies unless told otherwise, chosen on train-side recordings."""
+        return self._card.method
+
+    @property
+    def selection(self) -> dict[str, Any]:
+        """How that was chosen, for display."""
+        return self._card.selection
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -173,6 +233,8 @@ class LabelIdentifier:
         """Learn the labels of `train`.
 
         Where labels are beat types, fusion beats are imitated besides: most people have none.
+        With the full preset, whether network, trees or both identify is chosen by cross-validation
+        over the recordings of `train`.
 
         Args:
             train: Real beats, in order of time within each recording; those without a label only
@@ -189,70 +251,48 @@ class LabelIdentifier:
         Raises:
             UserError: There are fewer than two labels.
         """
-        from core.models.identifier_network import build_network, train_network
-
         classes, remarks = _classes_of(train)
         rows = _learning_rows(train, classes, seed, balance)
         upside_down = _learning_rows(replace(train, signals=-train.signals), classes, seed, balance)
-        trees = _fit_trees(rows, upside_down, preset, seed)
-
-        known = rows.context.features[:, _held(rows.context)]
-        card = _Card(
-            classes=classes,
-            n_samples=train.signals.shape[1],
-            n_leads=train.signals.shape[2],
-            sampling_rate=train.sampling_rate,
-            n_features=len(rows.context.names),
-            centre=tuple(known.mean(axis=0).tolist()),
-            spread=tuple((known.std(axis=0) + 1e-3).tolist()),
-            threshold=LABEL_THRESHOLD,
-            remarks=remarks,
-        )
-        settings = settings or _network_settings(preset)
-        inputs = _network_input(rows.context, card)
-        chances = rows.weights / rows.weights.sum()
-
-        def draw(n: int, rng: np.random.Generator) -> tuple[FloatArray, IntArray]:
-            drawn = rng.choice(len(chances), n, p=chances)
-            return _varied(inputs[drawn], card, rng), rows.targets[drawn]
-
-        network = build_network(inputs.shape[1], inputs.shape[2], len(classes), settings, seed=seed)
-        history = train_network(
-            network,
-            draw,
-            settings,
-            seed=seed,
-            identity=_identity(inputs, rows, settings, seed),
-            held_out=None,
-            report=report,
-            checkpoint=checkpoint,
-        )
-        return cls(network=network, trees=trees, card=card, history=history)
+        settings = settings or label_settings(preset)
+        choice = DEFAULT_CHOICE
+        if preset == "full":
+            choice = _choose(rows, upside_down, train, classes, settings, seed, report) or choice
+        trees = _fit_trees(rows, upside_down, TREES[preset], seed)
+        card = _card_of(rows, train, classes, remarks, choice)
+        network, history = _fit_network(rows, card, settings, seed, report, checkpoint)
+        beat_types = {NORMAL, VENTRICULAR} <= set(classes)
+        forms = Forms.of(train if beat_types else train.take(slice(0, 0)))
+        return cls(network=network, trees=trees, forms=forms, card=card, history=history)
 
     def beat_scores(
-        self, beats: BeatSet, *, in_a_row: int = 1, method: LabelMethod = "joined"
+        self, beats: BeatSet, *, in_a_row: int = 1, method: LabelMethod | None = None
     ) -> FloatArray:
         """Return (n, n_classes) log-posteriors of single beats, seen beside their recordings'.
 
         Args:
             beats: In order of time within each recording: all that it has.
             in_a_row: Not looked at: neighbours may have another label.
-            method: ``joined``, or what ``network`` or ``features`` alone say.
+            method: ``joined``, or what ``network`` or ``features`` alone say; `self.method` by
+                default.
         """
+        method = method or self.method
         self._check(beats)
         context = beat_context(beats)
         scores = np.zeros((len(beats), len(self.classes)), np.float32)
-        share = {"joined": NETWORK_WEIGHT, "network": 1.0, "features": 0.0}[method]
+        share = {"joined": self._card.network_weight, "network": 1.0, "features": 0.0}[method]
         if share > 0:
-            scores += share * self._run_network(_network_input(context, self._card))
+            scores += share * _run(self._network, _network_input(context, self._card))
         if share < 1:
             scores += (1 - share) * self._trees.log_posteriors(context.features)
         if has_fusion(self.classes):
-            scores = limit_fusion(scores, beats, self.classes)
+            scores = limit_fusion(
+                scores, context_codes(beats), self.classes, self._card.most_fusion
+            )
         return floored(log_softmax(scores))
 
     def recording_scores(
-        self, beats: BeatSet, *, method: LabelMethod = "joined"
+        self, beats: BeatSet, *, method: LabelMethod | None = None
     ) -> tuple[StrArray, FloatArray]:
         """Return the names of the recordings (m,), and `score` (m, n_classes) of each."""
         scores = self.beat_scores(beats, method=method)
@@ -261,21 +301,40 @@ class LabelIdentifier:
         means = [scores[codes == code].mean(axis=0) for code in range(len(first))]
         return beats.recording[first], np.stack(means)
 
-    def score(self, beats: BeatSet, *, method: LabelMethod = "joined") -> FloatArray:
+    def score(self, beats: BeatSet, *, method: LabelMethod | None = None) -> FloatArray:
         """Return (n_classes,) the mean log-posterior of the beats of one recording."""
         mean: FloatArray = self.beat_scores(beats, method=method).mean(axis=0)
         return mean
+
+    def doubt(self, beats: BeatSet) -> str:
+        """Return why the beats of one recording cannot be named; empty if nothing speaks against.
+
+        Beats of one kind alone have no others beside which they would look unusual. Where they are
+        formed like other people's ventricular beats and named otherwise, nobody can tell.
+        """
+        named = self.beat_scores(beats).argmax(axis=1)
+        usual = int(np.bincount(named).argmax())
+        if self.classes[usual] == VENTRICULAR or np.mean(named == usual) < UNIFORM:
+            return ""
+        if not self._forms.looks_ventricular(beats.take(named == usual)):
+            return ""
+        return (
+            f"its beats are all alike, and wide or formed like other people's {VENTRICULAR} beats: "
+            "beats of one kind alone cannot be told"
+        )
 
     def runs(self, beats: BeatSet, in_a_row: int) -> StrArray:
         """Return (n,) the recording of each row of `beat_scores`."""
         return beats.recording
 
     def save(self, folder: Path) -> None:
-        """Write ``network.keras``, ``trees.npz`` and ``card.json``."""
+        """Write ``network.keras``, ``trees.npz``, ``forms.npz`` and ``card.json``."""
         folder.mkdir(parents=True, exist_ok=True)
         save_model(self._network, folder / "network.keras")
         self._trees.save(folder / "trees.npz")
-        save_card(folder, {"identifier": asdict(self._card), "history": self.history})
+        self._forms.save(folder / "forms.npz")
+        known = {"identifier": asdict(self._card), "history": self.history}
+        save_card(folder, {"remarks": "; ".join(self.remarks), **known})
 
     @classmethod
     def load(cls, folder: Path) -> LabelIdentifier:
@@ -291,16 +350,12 @@ class LabelIdentifier:
         return cls(
             network=load_model(folder / "network.keras"),
             trees=Forest.load(folder / "trees.npz", n_features=values["n_features"]),
+            forms=Forms.load(
+                folder / "forms.npz", n_values=values["n_samples"] * values["n_leads"]
+            ),
             card=_Card(**values),
             history=card["history"],
         )
-
-    def _run_network(self, inputs: FloatArray) -> FloatArray:
-        parts = [
-            np.asarray(self._network(inputs[i : i + BATCH_AT_INFERENCE], training=False)[0])
-            for i in range(0, len(inputs), BATCH_AT_INFERENCE)
-        ]
-        return np.concatenate(parts)
 
     def _check(self, beats: BeatSet) -> None:
         card = self._card
@@ -408,14 +463,170 @@ def _tempered(targets: IntArray, recordings: IntArray) -> npt.NDArray[np.float64
     return weights
 
 
-def _fit_trees(rows: _Rows, upside_down: _Rows, preset: Preset, seed: int) -> Forest:
+def _fit_trees(rows: _Rows, upside_down: _Rows, n_trees: int, seed: int) -> Forest:
     chosen, weights = _thinned(rows, seed)
     return Forest.fit(
         np.concatenate([r.context.features[chosen] for r in (rows, upside_down)]),
         np.tile(rows.targets[chosen], 2),
         np.tile(weights, 2) / weights.mean(),
-        n_trees=TREES[preset],
+        n_trees=n_trees,
         seed=seed,
+    )
+
+
+def _fit_network(
+    rows: _Rows, card: _Card, settings: Any, seed: int, report: Report, checkpoint: Path | None
+) -> tuple[Any, list[dict[str, float]]]:
+    """Return a trained network and a row of figures an epoch."""
+    from core.models.identifier_network import build_network, train_network
+
+    inputs = _network_input(rows.context, card)
+    chances = rows.weights / rows.weights.sum()
+
+    def draw(n: int, rng: np.random.Generator) -> tuple[FloatArray, IntArray]:
+        drawn = rng.choice(len(chances), n, p=chances)
+        return _varied(inputs[drawn], card, rng), rows.targets[drawn]
+
+    network = build_network(
+        inputs.shape[1], inputs.shape[2], len(card.classes), settings, seed=seed
+    )
+    history = train_network(
+        network,
+        draw,
+        settings,
+        seed=seed,
+        identity=_identity(inputs, rows, settings, seed),
+        held_out=None,
+        report=report,
+        checkpoint=checkpoint,
+    )
+    return network, history
+
+
+def _run(network: Any, inputs: FloatArray) -> FloatArray:
+    """Return the log-posteriors (n, n_classes) of a network."""
+    parts = [
+        np.asarray(network(inputs[i : i + BATCH_AT_INFERENCE], training=False)[0])
+        for i in range(0, len(inputs), BATCH_AT_INFERENCE)
+    ]
+    return np.concatenate(parts)
+
+
+def _card_of(
+    rows: _Rows,
+    train: BeatSet,
+    classes: tuple[str, ...],
+    remarks: tuple[str, ...],
+    choice: _Choice,
+) -> _Card:
+    known = rows.context.features[:, _held(rows.context)]
+    return _Card(
+        classes=classes,
+        n_samples=train.signals.shape[1],
+        n_leads=train.signals.shape[2],
+        sampling_rate=train.sampling_rate,
+        n_features=len(rows.context.names),
+        centre=tuple(known.mean(axis=0).tolist()),
+        spread=tuple((known.std(axis=0) + 1e-3).tolist()),
+        threshold=LABEL_THRESHOLD,
+        remarks=remarks,
+        method=choice.method,
+        network_weight=choice.network_weight,
+        most_fusion=choice.most_fusion,
+        selection=choice.selection,
+    )
+
+
+def _choose(
+    rows: _Rows,
+    upside_down: _Rows,
+    train: BeatSet,
+    classes: tuple[str, ...],
+    settings: Any,
+    seed: int,
+    report: Report,
+) -> _Choice | None:
+    """Return what names best the recordings that it did not learn; None if that cannot be told.
+
+    Of ways that do as well, the simplest is taken.
+    """
+    real = np.flatnonzero(~rows.imitated)
+    targets, recordings = rows.targets[real], rows.recordings[real]
+    order = np.unique(recordings, return_inverse=True)[1]
+    settings = replace(settings, epochs=max(1, round(CHOICE_SHARE * settings.epochs)))
+    by_trees, by_network = (np.zeros((len(real), len(classes)), np.float32) for _ in range(2))
+    for fold in range(CHOICE_FOLDS):
+        report(Progress("choose what identifies", fold, CHOICE_FOLDS))
+        judged = order % CHOICE_FOLDS == fold
+        taught = np.flatnonzero(~np.isin(rows.recordings, recordings[judged]))
+        if not judged.any() or len(np.unique(rows.targets[taught])) < len(classes):
+            return None
+        learned, turned = (_part_of(part, taught) for part in (rows, upside_down))
+        probes = _part_of(rows, real[judged]).context
+        trees = _fit_trees(learned, turned, round(CHOICE_SHARE * TREES["full"]), seed)
+        by_trees[judged] = trees.log_posteriors(probes.features)
+        card = _card_of(learned, train, classes, (), DEFAULT_CHOICE)
+        network, _ = _fit_network(learned, card, settings, seed, _cancellable(report, fold), None)
+        by_network[judged] = _run(network, _network_input(probes, card))
+
+    limits = FUSION_LIMITS if has_fusion(classes) else (MOST_PER_VENTRICULAR,)
+    found: dict[tuple[float, float], float] = {}
+    for share in (0.0, *NETWORK_WEIGHTS, 1.0):
+        scores = share * by_network + (1 - share) * by_trees
+        for limit in limits:
+            limited = scores
+            if has_fusion(classes):
+                limited = limit_fusion(scores, recordings, classes, limit)
+            found[share, limit] = _macro_f1(limited.argmax(axis=1), targets, len(classes))
+
+    def best(shares: Sequence[float]) -> tuple[float, float]:
+        return max((key for key in found if key[0] in shares), key=found.__getitem__)
+
+    ways: dict[LabelMethod, tuple[float, float]] = {
+        "features": best([0.0]),
+        "joined": best(NETWORK_WEIGHTS),
+        "network": best([1.0]),
+    }
+    method = max(ways, key=lambda way: found[ways[way]])
+    return _Choice(
+        method,
+        ways["joined"][0],
+        ways[method][1],
+        {
+            "protocol": f"macro F1 of train recordings, in {CHOICE_FOLDS} parts, each judged by "
+            "what learned the others",
+            "macro_f1": {way: round(found[key], 4) for way, key in ways.items()},
+        },
+    )
+
+
+def _cancellable(report: Report, fold: int) -> Report:
+    """Return what a network in the choice reports to: the part at which the choice is."""
+
+    def tell(_: Progress) -> None:
+        report(Progress("choose what identifies", fold, CHOICE_FOLDS))
+
+    return tell
+
+
+def _macro_f1(named: IntArray, targets: IntArray, n_classes: int) -> float:
+    """Return the mean F1 of the classes."""
+    counts = np.bincount(targets * n_classes + named, minlength=n_classes**2)
+    table = counts.reshape(n_classes, n_classes)
+    both = table.sum(axis=0) + table.sum(axis=1)
+    return float(np.mean(2 * np.diag(table) / np.maximum(both, 1)))
+
+
+def _part_of(rows: _Rows, chosen: IntArray) -> _Rows:
+    context = rows.context
+    return _Rows(
+        Context(
+            context.names,
+            context.features[chosen],
+            context.shape[chosen],
+            context.difference[chosen],
+        ),
+        *(getattr(rows, name)[chosen] for name in ("targets", "weights", "recordings", "imitated")),
     )
 
 
@@ -436,7 +647,8 @@ def _thinned(rows: _Rows, seed: int) -> tuple[IntArray, npt.NDArray[np.float64]]
     return np.concatenate(chosen), np.concatenate(weights)
 
 
-def _network_settings(preset: Preset) -> Any:
+def label_settings(preset: Preset) -> Any:
+    """Return the `NetworkSettings` of a preset."""
     from core.models.identifier_network import NetworkSettings
 
     return NetworkSettings(
@@ -447,6 +659,7 @@ def _network_settings(preset: Preset) -> Any:
         dropout=0.2,
         late_dropout=0.4,
         label_smoothing=0.05,
+        margin=0.0,
         epochs=EPOCHS[preset],
     )
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
@@ -20,7 +19,7 @@ from core.plots.signals import Panel, Scale, beats_over_mean
 from core.plots.style import COLOURS, GROUPS, LINE_PX, REAL, SMOOTHED
 from core.recording import FloatArray
 from core.study import Study
-from pages.parts import content, job_panel, probe_choice
+from pages.parts import content, figures_table, job_panel, probe_choice
 from pages.parts.words import count, probability, score, share
 
 MOST, LEAST = "Most convincing", "Least convincing"
@@ -252,10 +251,7 @@ def draw_label(job: JobState) -> None:
     if found["reason"]:
         st.markdown(f"No one label for all of it: {found['reason'].rstrip('.')}.")
     if counts:
-        rows = [[f"{n:,}", share(n / counts.total())] for _, n in counts.most_common()]
-        st.table(
-            pd.DataFrame(rows, index=list(dict(counts.most_common())), columns=["Beats", "Share"]),
-            border="horizontal",
-            width="content",
-            alt="How many beats have which label",
+        rows = {name: [f"{n:,}", share(n / counts.total())] for name, n in counts.most_common()}
+        figures_table.draw_small(
+            "Label", rows, ["Beats", "Share"], alt="How many beats have which label"
         )

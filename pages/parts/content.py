@@ -13,7 +13,7 @@ import streamlit as st
 
 from core.beat_set import BeatSet, read_beats, write_beats
 from core.errors import UserError
-from core.gallery import GALLERY_FOLDER, list_gallery
+from core.gallery import enrolled_beats, list_gallery
 from core.plots.signals import Panel, Scale
 from core.plots.style import REAL, SMOOTHED
 from core.recording import FloatArray
@@ -174,14 +174,8 @@ def gallery_beats(study: Study, subject: str) -> FloatArray:
         return np.empty((0, 0, len(study.info.leads)), dtype=np.float32)
     train = study.beats("train")
     own = (train.subject == subject) & people[subject]["trained"]
-    enrolled = {template["id"] for template in people[subject]["templates"]}
-    files = sorted((study.folder / GALLERY_FOLDER).glob("*.npz"))
-    return np.concatenate(
-        [
-            train.signals[own],
-            *(read_beats(path).signals for path in files if int(path.stem) in enrolled),
-        ]
-    )
+    enrolled = enrolled_beats(study, subject)
+    return np.concatenate([train.signals[own], *(beats.signals for beats in enrolled)])
 
 
 @st.cache_data(max_entries=4, show_spinner="Computing the picture ...", scope="session")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -66,6 +66,14 @@ def _number(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return "" if value is None else str(value)
+
+
+def draw_small(
+    of: str, rows: Mapping[str, Sequence[str]], columns: Sequence[str], *, alt: str
+) -> None:
+    """Draw a table that fits a phone: what each row is `of`, then its cells."""
+    frame = pd.DataFrame([[name, *cells] for name, cells in rows.items()], columns=[of, *columns])
+    st.table(frame, border="horizontal", hide_index=True, alt=alt)
 
 
 def draw(study: Study, *, only: str) -> None:

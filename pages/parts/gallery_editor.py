@@ -28,12 +28,12 @@ def draw(study: Study) -> None:
     _draw_table(gallery)
     left, right = st.columns(2, gap="large")
     with left:
-        st.subheader("Enrol somebody")
+        st.header("Enrol somebody")
         _draw_enrolment(study, gallery, busy=busy)
     with right:
-        st.subheader("Take out")
+        st.header("Take out")
         _draw_removal(study, gallery, busy=busy)
-        st.subheader("Refresh")
+        st.header("Refresh")
         st.toggle(
             "Confident recordings join",
             key=REFRESH_KEY,
@@ -129,14 +129,14 @@ def _draw_enrolment(study: Study, gallery: Mapping[str, Any], *, busy: bool) -> 
         key=f"enrol-name-{recording or ''}",
         help="A new name, or somebody who is there and gets a further template.",
     )
-    if st.button(
+    pressed = st.button(
         "Enrol",
         icon=":material/person_add:",
         key="enrol",
         disabled=busy or make_file is None or not name.strip(),
-    ):
+    )
+    if pressed and make_file is not None:
         with job_panel.one_sentence():
-            assert make_file is not None
             subject = check_name(name)
             job_panel.submit(study.folder, "enroll", files=[str(make_file())], subject=subject)
             st.rerun()

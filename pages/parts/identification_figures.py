@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
-from core.evaluation.identification import METHOD_WORDS
+from core.evaluation.identification import LABEL_METHOD_WORDS, METHOD_WORDS
 from core.plots.figures import (
     confusion_matrix,
     det_plot,
@@ -30,11 +29,6 @@ FIGURES = {
     "tar_1": "True accepts at 1 % false accepts",
     "tar_01": "True accepts at 0.1 % false accepts",
 }
-LABEL_METHOD_WORDS = {
-    "joined": "network and trees",
-    "network": "network alone",
-    "features": "trees alone",
-}
 LABEL_FIGURES = {"macro_f1": "Macro F1", "accuracy": "Accuracy"}
 GENERATOR_WORDS = {"gan": "GAN", "mixture": "mixture"}
 CHART_PX = 400
@@ -53,7 +47,7 @@ def draw(study: Study) -> None:
         _draw_labels(real)
     else:
         _draw_people(real, found)
-    st.subheader("Where it errs")
+    st.header("Where it errs")
     with st.grid(2, min_column_width=CHART_PX) as grid:
         for name, title, draw_one in _charts(real, found):
             with grid.cell():
@@ -76,13 +70,11 @@ def _draw_people(real: Mapping[str, Any], found: Mapping[str, Any]) -> None:
         for unit, words in UNIT_WORDS.items():
             st.metric(f"Rank 1, {words.lower()}", share(own[unit]["rank_1"]))
         st.metric("Equal error rate", share(own["recording"]["eer"]))
-    st.subheader("By method")
+    st.header("By method")
     figure = st.selectbox("Figure", list(FIGURES), format_func=FIGURES.__getitem__, key="figure")
     rows = {_method_name(real, name): _cells(row, figure) for name, row in real["methods"].items()}
-    st.table(
-        pd.DataFrame.from_dict(rows, orient="index", columns=list(UNIT_WORDS.values())),
-        border="horizontal",
-        alt=f"{FIGURES[figure]}, a row a method",
+    figures_table.draw_small(
+        "Method", rows, list(UNIT_WORDS.values()), alt=f"{FIGURES[figure]}, a row a method"
     )
     st.caption(
         "In bold what identifies. Below each figure its 95 % interval over subjects, in percent."
@@ -121,10 +113,11 @@ def _draw_leaky(leaky: Mapping[str, Any]) -> None:
     }
     if not rows:
         return
-    st.subheader("Honest against leaky")
-    st.table(
-        pd.DataFrame.from_dict(rows, orient="index", columns=["Honest", "Leaky"]),
-        border="horizontal",
+    st.header("Honest against leaky")
+    figures_table.draw_small(
+        "Method",
+        rows,
+        ["Honest", "Leaky"],
         alt="Rank 1 of single beats by the honest and by the leaky split",
     )
     st.caption(
@@ -142,7 +135,7 @@ def _draw_generated(real: Mapping[str, Any], found: Mapping[str, Any]) -> None:
     }
     if not rows:
         return
-    st.subheader("Real against generated")
+    st.header("Real against generated")
     own = real["methods"][real["method"]]["beat"]
     st.table(
         {"Real, test part": share(own["rank_1"]), **rows},
@@ -164,30 +157,27 @@ def _draw_labels(real: Mapping[str, Any]) -> None:
     with st.grid(2, min_column_width=140):
         for name, words in LABEL_FIGURES.items():
             st.metric(words, share(first[name]), help=interval(first[f"{name}_interval"]) or None)
-    st.subheader("By label")
+    st.header("By label")
     rows = {
         label: [share(row[name]) for name in ("sensitivity", "predictivity", "f1")]
         + [str(row["support"])]
         for label, row in first["per_class"].items()
     }
-    st.table(
-        pd.DataFrame.from_dict(
-            rows, orient="index", columns=["Sensitivity", "Predictivity", "F1", "Beats"]
-        ),
-        border="horizontal",
+    figures_table.draw_small(
+        "Label",
+        rows,
+        ["Sensitivity", "Predictivity", "F1", "Beats"],
         alt="Sensitivity, predictivity and F1 of each label",
     )
-    st.subheader("By method")
+    st.header("By method")
     rows = {
         LABEL_METHOD_WORDS.get(name, name): [
             _cell(row["beat"][key], row["beat"][f"{key}_interval"]) for key in LABEL_FIGURES
         ]
         for name, row in real["methods"].items()
     }
-    st.table(
-        pd.DataFrame.from_dict(rows, orient="index", columns=list(LABEL_FIGURES.values())),
-        border="horizontal",
-        alt="Macro F1 and accuracy, a row a method",
+    figures_table.draw_small(
+        "Method", rows, list(LABEL_FIGURES.values()), alt="Macro F1 and accuracy, a row a method"
     )
 
 

@@ -148,6 +148,14 @@ def test_subject_comes_from_the_manifest_first(tmp_path: Path, demo_recordings: 
     assert list(table["label"]) == ["rest", "stress"]
 
 
+def test_a_split_by_subject_without_a_test_part_is_told(
+    tmp_path: Path, demo_recordings: Path
+) -> None:
+    one = sorted(demo_recordings.rglob("*.hea"))[0]
+    told = workflow.prepare([one], tmp_path / "one", options={"split": "subject"})
+    assert any("nothing is in the test part" in remark for remark in told["remarks"])
+
+
 def test_ready_beats_enter_as_beats_and_say_that_no_subject_is_named(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     beat = np.exp(-(((np.arange(187) - 40) / 4.0) ** 2))

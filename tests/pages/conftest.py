@@ -133,7 +133,14 @@ def trained(study: Path) -> Path:
         if name == "authenticity":
             card |= {"accuracy": 0.61, "auc": 0.64, "brier": 0.24}
         if name == "identifier":
-            card["identifier"] = {"classes": ["S01", "S02", "S03"], "threshold": 0.5}
+            card["identifier"] = {
+                "target": "subject",
+                "classes": ["S01", "S02", "S03"],
+                "method": "joined",
+                "threshold": 0.5,
+                "false_accept_rate": 0.01,
+                "selection": {"rank_1": {"joined": 0.95, "lda": 0.9}},
+            }
         (folder / "card.json").write_text(json.dumps(card))
         (folder / "history.json").write_text(json.dumps([{"loss": 2.0}, {"loss": 1.0}]))
     (study / "exports").mkdir()
@@ -174,6 +181,7 @@ def answer(path: Path, **changes: Any) -> dict[str, Any]:
         "beats": 20,
         "predicted": "S02",
         "score": 0.93,
+        "probability": 0.87,
         "accepted": True,
         "scores": {"S01": -1.0, "S02": 0.93, "S03": -2.0},
         "reason": "",

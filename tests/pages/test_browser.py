@@ -184,7 +184,7 @@ def test_from_upload_to_identification(address: str, page: Page, recordings: Pat
     page.get_by_test_id("stMain").get_by_role("button", name="Train", exact=True).click()
     see(page, "Trainings so far", timeout=LONG_MS)
     expect(page.get_by_role("button", name="Train", exact=True)).to_be_visible(timeout=LONG_MS)
-    expect(page.get_by_test_id("stExpander")).to_have_count(5)
+    expect(page.get_by_test_id("stExpander")).to_have_count(6)
     sound(page)
 
     go(page, "Generation")
@@ -199,14 +199,21 @@ def test_from_upload_to_identification(address: str, page: Page, recordings: Pat
     sound(page)
 
     go(page, "Identification")
-    see(page, "It is Person_01, score", timeout=LONG_MS)
-    drawn(page, 2)
+    see(page, "It is Person_01", timeout=LONG_MS)
+    drawn(page, 3)
     sound(page)
 
     page.set_viewport_size({"width": PHONE_PX, "height": 1400})
     for name in PAGES:
         page.goto(f"{address}/{'' if name == 'Recordings' else name.lower()}")
         see(page, "Research use only. Not a medical device.")
+        idle(page)
+        sound(page)
+        fits(page)
+        accessible(page)
+    for name, text in (("Gallery", "3 people may be named"), ("Evaluation", "run the evaluation")):
+        page.get_by_role("tab", name=name).click()
+        see(page, text)
         idle(page)
         sound(page)
         fits(page)

@@ -6,15 +6,13 @@ import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.beat_set import read_beats
 from core.options import MODEL_NAMES
-from core.study import Study
-from tests.pages.conftest import Submitted, answer, chart, check, words, write_job
+from tests.pages.conftest import Submitted, chart, check, words, write_job
 
 OpenPage = Callable[..., AppTest]
 PRESETS = ("quick", "full")
@@ -28,6 +26,9 @@ def test_training_begins_with_what_was_chosen(
     app.get_by_key("train-models").set_value(["gan", "autoencoder"])
     app.selectbox(key="train-preset").select("full")
     app.number_input(key="train-seed").set_value(7)
+    app.selectbox(key="train-target").select("label")
+    app.selectbox(key="train-order").select("lstm_cnn")
+    app.selectbox(key="train-balance").select("draws")
     app.get("form_submit_button")[0].click().run()
     check(app)
     assert submitted.of("train") == {
@@ -35,6 +36,9 @@ def test_training_begins_with_what_was_chosen(
         "models": ["autoencoder", "gan"],
         "preset": "full",
         "seed": 7,
+        "target": "label",
+        "order": "lstm_cnn",
+        "balance": "draws",
     }
     assert app.progress[0].text.startswith("Training")
 
@@ -83,7 +87,9 @@ def test_a_training_that_ended_early_can_be_resumed(
 
 def test_cards_of_finished_models(trained: Path, open_page: OpenPage) -> None:
     app = open_page("training")
-    assert [e.label.split(":")[0] for e in app.expander] == [
+    options, *cards = [e.label.split(":")[0] for e in app.expander]
+    assert options == "Identifier"
+    assert cards == [
         "Autoencoder",
         "Mixture",
         "Conditional GAN",
@@ -201,101 +207,6 @@ def test_an_uploaded_file_is_judged(
     path = Path(submitted.of("authenticate")["file"])
     assert path.read_bytes() == content
     assert path.is_relative_to(trained.parents[1] / "uploads")
-
-
-def test_who_it_is_with_the_runners_up(trained: Path, open_page: OpenPage) -> None:
-    app = open_page("identification")
-    assert app.header[0].value == "It is S02, score 0.930"
-    assert [name.strip() for name in chart(app)["data"][0]["y"]] == ["S03", "S01", "S02"]
-    names = [t.get("name") for t in chart(app, 1)["data"]]
-    assert "This recording" in names
-    assert "S02, mean and spread" in names
-
-
-def test_cannot_tell_says_why(trained: Path, open_page: OpenPage) -> None:
-    path = trained / "exports" / "generated.npz"
-    said = answer(path, accepted=False, reason="too unlike everyone who is enrolled", score=0.2)
-    result: dict[str, Any] = {"results": [said]}
-    write_job(trained, "identify", {"files": [str(path)]}, result=result)
-    app = open_page("identification")
-    assert app.header[0].value == "Cannot tell"
-    assert "Too unlike everyone who is enrolled. Most alike: S02." in words(app)
-
-
-def test_a_file_without_a_beat_has_no_answer(trained: Path, open_page: OpenPage) -> None:
-    said = answer(
-        Path("x.csv"), beats=0, predicted=None, score=None, accepted=False, scores={},
-        reason="no clear beat was found",
-    )  # fmt: skip
-    write_job(trained, "identify", {"files": ["x.csv"]}, result={"results": [said]})
-    app = open_page("identification")
-    assert "No clear beat was found." in words(app)
-    assert not app.get("plotly_chart")
-
-
-def test_a_claim_is_verified(trained: Path, submitted: Submitted, open_page: OpenPage) -> None:
-    app = open_page("identification")
-    app.selectbox(key="probe-claimed").select("S03").run()
-    next(b for b in app.button if b.label == "Verify").click().run()
-    check(app)
-    assert submitted.verbs() == ["identify", "verify"]
-    asked = submitted.of("verify")
-    assert asked["subject"] == "S03"
-    assert set(read_beats(Path(asked["files"][0])).recording) == {"S01/session_2"}
-    job = sorted((trained / "runs").iterdir())[-1]
-    found = {"subject": "S03", "score": 0.1, "threshold": 0.5, "match": False, "reason": "too low"}
-    (job / "result.json").write_text(json.dumps({"results": [found]}))
-    state = json.loads((job / "state.json").read_text()) | {"status": "done"}
-    (job / "state.json").write_text(json.dumps(state))
-    app.run()
-    check(app)
-    assert "Not accepted as S03: score 0.100, needed 0.500; too low." in words(app)
-
-
-def test_figures_are_told_with_their_protocol(trained: Path, open_page: OpenPage) -> None:
-    figure = {"value": 0.9, "n": 40, "protocol": "by recording", "ceiling": 1.0}
-    figures = {
-        "protocol": "split by record",
-        "seed": 3,
-        "identification": {
-            "gan": {"rank1": figure},
-            "real": {
-                "methods": {
-                    "joined": {
-                        "name": "network and discriminants",
-                        "beat": {"probes": 9, "rank_1": 0.5, "rank_1_interval": [0.25, 0.75]},
-                    }
-                }
-            },
-        },
-        "realism": {},
-        "authenticity": {},
-        "models": Study.open(trained).model_recipes(),
-    }
-    (trained / "reports").mkdir()
-    (trained / "reports" / "figures.json").write_text(json.dumps(figures))
-    app = open_page("identification")
-    told = app.dataframe[-1].value
-    assert told.to_numpy().tolist() == [
-        ["gan", "rank1", "0.9", "", "1", "40", "by recording"],
-        [
-            "real, methods, network and discriminants, beat",
-            *("rank 1", "0.5", "0.25 to 0.75", "", "9", "split by record"),
-        ],
-    ]
-    assert "split by record; seed 3." in words(app)
-    card = trained / "models" / "identifier" / "card.json"
-    card.write_text(json.dumps(json.loads(card.read_text()) | {"recipe": {"seed": 9}}))
-    assert "split by record; seed 3." not in words(open_page("identification")), "of another model"
-
-
-def test_evaluation_is_begun_by_its_button(
-    trained: Path, submitted: Submitted, open_page: OpenPage
-) -> None:
-    app = open_page("identification")
-    app.button(key="evaluate-identification").click().run()
-    check(app)
-    assert submitted.of("evaluate") == {"study": str(trained)}
 
 
 @pytest.mark.parametrize("missing", MODEL_NAMES)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from core.beat_set import concatenate
-from core.models.beat_context import beat_context
+from core.models.beat_context import beat_context, context_codes
 from core.models.fusion_beats import limit_fusion, with_fusion_beats
 from tests.core.models.test_label_identifier import recorded
 
@@ -25,6 +25,21 @@ def test_a_premature_beat_is_early_and_a_wide_one_differs() -> None:
     assert fit[wide].max() < 0.8 < fit[sinus | early].min()
     assert feature(context, "width difference")[wide].min() > 0.02
     assert np.abs(context.difference[sinus]).mean() < 0.2 * np.abs(context.difference[wide]).mean()
+
+
+def test_early_means_less_where_the_rhythm_is_irregular() -> None:
+    regular = recorded("eva", kinds="NS", n=120)
+    rng = np.random.default_rng(0)
+    fibrillating = np.exp(0.25 * rng.standard_normal(121)).astype(np.float32)
+    irregular = replace(regular, rr_before=fibrillating[:-1], rr_after=fibrillating[1:])
+    early = regular.label == "S"
+    steady, chaotic = beat_context(regular), beat_context(irregular)
+    said = feature(chaotic, "early / spread")
+    as_early = feature(chaotic, "before / local") < -0.3
+    assert as_early.any()
+    assert np.median(feature(steady, "early / spread")[early]) < np.median(said[as_early])
+    for name in ("jumps wide", "irregular wide"):
+        assert feature(chaotic, name).min() > np.median(feature(steady, name))
 
 
 def test_gain_and_heart_rate_do_not_matter() -> None:
@@ -83,7 +98,7 @@ def test_fusion_is_not_said_more_often_than_ventricular_beats_allow() -> None:
     scores = np.log(np.tile([0.5, 0.3, 0.2], (40, 1))).astype(np.float32)
     scores[:10] = np.log([0.05, 0.05, 0.9])
     scores[10:30, 0] = np.log(0.9) - np.linspace(0, 0.5, 20)
-    limited = limit_fusion(scores, beats, ["F", "N", "V"])
+    limited = limit_fusion(scores, context_codes(beats), ["F", "N", "V"], most=0.5)
     said = limited.argmax(axis=1)
     assert (scores.argmax(axis=1) == 0).sum() == 30
     assert (said == 0).sum() == 5

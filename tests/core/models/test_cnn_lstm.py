@@ -8,7 +8,7 @@ import pytest
 
 from core.beat_set import BeatSet, concatenate
 from core.errors import Cancelled, UserError
-from core.models.cnn_lstm import METHODS, Identifier
+from core.models.cnn_lstm import HELD_OUT_FROM, METHODS, Identifier
 from core.models.identifier_network import NetworkSettings
 from core.progress import Progress
 
@@ -185,7 +185,7 @@ def test_the_seed_decides_the_network(identifier: Identifier) -> None:
 
 
 def test_early_stopping_looks_only_at_whole_train_recordings(identifier: Identifier) -> None:
-    several = concatenate([cohort(f"rec_{i}", seed=i) for i in (1, 2, 3)])
+    several = concatenate([cohort(f"rec_{i}", seed=i) for i in range(1, HELD_OUT_FROM + 1)])
     fitted = Identifier.fit(several, seed=0, settings=replace(TINY, epochs=1))
     assert all("held_out_loss" in row for row in fitted.history)
     assert not any("held_out_loss" in row for row in identifier.history)

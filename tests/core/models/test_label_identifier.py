@@ -12,6 +12,7 @@ from core.errors import Cancelled, UserError
 from core.models.identifier_network import NetworkSettings
 from core.models.label_identifier import LABEL_METHODS, LabelIdentifier
 from core.progress import Progress
+from core.verdict import judge
 
 TINY = NetworkSettings(
     filters=(8,), lstm_units=4, skip_units=16, embedding=16, batch=16, epoch_samples=512, epochs=3
@@ -128,7 +129,7 @@ def test_saved_and_loaded_it_scores_the_same(identifier: LabelIdentifier, tmp_pa
         )
 
 
-@pytest.mark.parametrize("name", ["network.keras", "trees.npz", "card.json"])
+@pytest.mark.parametrize("name", ["network.keras", "trees.npz", "forms.npz", "card.json"])
 def test_a_damaged_file_is_the_users_to_mend(
     identifier: LabelIdentifier, tmp_path: Path, name: str
 ) -> None:
@@ -159,6 +160,43 @@ def test_resumed_after_a_cancel_it_is_as_if_never_stopped(
     np.testing.assert_allclose(
         resumed.beat_scores(cohort("hal")), identifier.beat_scores(cohort("hal")), atol=1e-5
     )
+
+
+def test_what_identifies_is_chosen_on_train_recordings_and_told(tmp_path: Path) -> None:
+    stages: list[str] = []
+    fitted = LabelIdentifier.fit(
+        cohort("eva", "finn", "gil", "hal"),
+        **SHORT | {"preset": "full"},
+        report=lambda progress: stages.append(progress.stage),
+    )
+    tried = fitted.selection["macro_f1"]
+    assert set(tried) == set(LABEL_METHODS)
+    assert tried[fitted.method] == max(tried.values())
+    assert stages.index("train identifier") > stages.index("choose what identifies")
+    probes = cohort("ida")
+    np.testing.assert_array_equal(
+        fitted.beat_scores(probes), fitted.beat_scores(probes, method=fitted.method)
+    )
+    fitted.save(tmp_path)
+    loaded = LabelIdentifier.load(tmp_path)
+    assert (loaded.method, loaded.selection) == (fitted.method, fitted.selection)
+
+
+def test_where_nothing_can_be_chosen_the_defaults_stand() -> None:
+    fitted = LabelIdentifier.fit(cohort("eva"), **SHORT | {"preset": "full"})
+    assert "nothing was chosen" in fitted.selection["protocol"]
+
+
+def test_ventricular_beats_alone_are_not_named_usual() -> None:
+    train = concatenate([recorded(name, n=120, kinds="NV") for name in ("eva", "finn", "gil")])
+    fitted = LabelIdentifier.fit(train, **SHORT)
+    probe = recorded("hal", n=120, kinds="NV")
+    alone = judge(fitted, probe.take(probe.label == "V"), "")
+    usual = judge(fitted, probe.take(probe.label == "N"), "")
+    assert "one kind alone" in alone.reason
+    assert usual.reason == ""
+    assert fitted.classes[usual.best] == "N"
+    assert fitted.doubt(probe) == ""
 
 
 def test_a_rhythm_that_a_whole_recording_has_is_learned() -> None:
@@ -227,17 +265,32 @@ def test_beats_of_another_shape_are_refused(identifier: LabelIdentifier) -> None
         identifier.score(recorded("hal").take(slice(0, 0)))
 
 
-def test_beat_types_of_real_recordings(shared_data: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def real(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> BeatSet:
+    """Beats of five people; those of other types than N, S and V without a label."""
     from core.study import Study
     from core.workflow import prepare
 
+    study = tmp_path_factory.mktemp("real") / "study"
     files = [shared_data / "mitdb" / f"{name}.hea" for name in ("119", "209", "223", "106", "220")]
-    prepare(files, tmp_path / "study", options={"subject_from": "file", "split": "none"})
-    beats = Study.open(tmp_path / "study").beats("all")
-    beats = replace(beats, label=np.where(np.isin(beats.label, ["N", "S", "V"]), beats.label, ""))
-    probe = np.isin(beats.subject, ["106", "220"])
-    fitted = LabelIdentifier.fit(beats.take(~probe), **SHORT)
-    probes = beats.take(probe & (beats.label != ""))
+    prepare(files, study, options={"subject_from": "file", "split": "none"})
+    beats = Study.open(study).beats("all")
+    return replace(beats, label=np.where(np.isin(beats.label, ["N", "S", "V"]), beats.label, ""))
+
+
+def test_beat_types_of_real_recordings(real: BeatSet) -> None:
+    probe = np.isin(real.subject, ["106", "220"])
+    fitted = LabelIdentifier.fit(real.take(~probe), **SHORT)
+    probes = real.take(probe & (real.label != ""))
     told = named(fitted, fitted.beat_scores(probes))
     for kind in ("N", "S", "V"):
         assert np.mean(told[probes.label == kind] == kind) > 0.7, kind
+
+
+def test_real_ventricular_beats_alone_are_never_surely_normal(real: BeatSet) -> None:
+    mine = real.subject == "119"
+    fitted = LabelIdentifier.fit(real.take(~mine), **SHORT)
+    alone = judge(fitted, real.take(mine & (real.label == "V")), "")
+    assert alone.reason or fitted.classes[alone.best] == "V"
+    normal = judge(fitted, real.take(mine & (real.label == "N")), "")
+    assert (normal.reason, fitted.classes[normal.best]) == ("", "N")
