@@ -2,7 +2,8 @@
 
 The gallery is each subject's first day; probes are the recordings of later days. The identifier is
 trained on the real beats alone, then with as many beats again from each generator, which stand
-beside them as one more recording of each subject. Same seeds, so differences are paired.
+beside them as one more recording of each subject and are in no template. Same seeds of identifier
+and draws, so differences are paired; the generators are trained once, with seed 0.
 
     python benchmarks/augmented.py FOLDER [--seeds 5] [--days recorded,new] [--json OUT]
 """
@@ -13,7 +14,6 @@ import argparse
 import json
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.identification import people_of, probe_beats
-from core.beat_set import BeatSet, concatenate
+from core.beat_set import BeatSet
 from core.evaluation.identification import bootstrap_interval
 from core.generating import GENERATORS, draw_beats
 from core.models.cnn_lstm import Identifier
@@ -30,13 +30,6 @@ from core.study import Study
 from core.workflow import prepare, train
 
 UNITS = {"beat": 1, "five beats": 5}
-
-
-def drawn(study: Study, real: BeatSet, model: str, days: str, *, seed: int) -> BeatSet:
-    """Return as many generated beats of each subject as there are real ones, as a recording."""
-    beats = draw_beats(study, model, real.subject, seed=seed, days=days)
-    names = np.char.add(np.char.add(beats.subject.astype(str), f" {model} "), days)
-    return replace(beats, recording=names, record=names, synthetic=np.zeros(len(beats), bool))
 
 
 def hits(identifier: Identifier, probes: BeatSet) -> dict[str, tuple[Any, Any]]:
@@ -65,8 +58,11 @@ def measure(folder: Path, *, seeds: int, days: list[str]) -> list[dict[str, Any]
         subjects: dict[str, Any] = {}
         for seed in range(seeds):
             for name, which in more.items():
-                extra = [] if which is None else [drawn(study, real, *which, seed=seed)]
-                learned = Identifier.fit(concatenate([real, *extra]), seed=seed, calibrate=False)
+                extra = None
+                if which is not None:
+                    model, kind = which
+                    extra = draw_beats(study, model, real.subject, seed=seed, days=kind)
+                learned = Identifier.fit(real, seed=seed, calibrate=False, extra=extra)
                 for unit, (right, owners) in hits(learned, probes).items():
                     named.setdefault((name, unit), []).append(right)
                     subjects[unit] = owners

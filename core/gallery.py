@@ -8,6 +8,7 @@ there or not, and can be undone.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from core.beat_set import BeatSet, read_beats, write_beats
 from core.errors import UserError, did_you_mean
-from core.generating import load_model
+from core.generating import check_current, load_model
 from core.study import Study, read_json, write_json, writing
 
 Origin = Literal["enrolled", "refreshed"]
@@ -182,7 +183,8 @@ def digest_of(beats: BeatSet) -> str:
 def enrol(study: Study, additions: Sequence[Enrolment]) -> Gallery:
     """Put recordings into the gallery, as one step.
 
-    A trained subject who was removed is back with what was learned.
+    A trained subject who was removed is back with what was learned. Of more than `MOST_REFRESHED`
+    refreshed templates of a subject the last are kept.
 
     Raises:
         UserError: The same beats are enrolled already, or the folder cannot be written.
@@ -192,7 +194,7 @@ def enrol(study: Study, additions: Sequence[Enrolment]) -> Gallery:
         (study.folder / GALLERY_FOLDER).mkdir(exist_ok=True)
         new: list[Template] = []
         present = gallery.now.present
-        for number, one in enumerate(additions, gallery.next_id):
+        for number, one in enumerate(_without_surplus(additions), gallery.next_id):
             digest = digest_of(one.beats)
             same = next((t for t in (*gallery.enrolled, *new) if t.sha256 == digest), None)
             if same is not None:
@@ -289,8 +291,9 @@ def trained_subjects(study: Study) -> tuple[str, ...]:
     """Return the subjects that the identifier learned.
 
     Raises:
-        UserError: None is trained, or it names labels.
+        UserError: None is trained, an older CardioTwin trained it, or it names labels.
     """
+    check_current(study, "identifier")
     card = study.card("identifier").get("identifier", {})
     if card.get("target") != "subject":
         raise names_labels(study)
@@ -420,6 +423,18 @@ def _template(number: int, one: Enrolment, digest: str) -> Template:
     )
 
 
+def _without_surplus(additions: Sequence[Enrolment]) -> list[Enrolment]:
+    """Return what is added, without the first refreshed ones of a subject that are too many."""
+    kept: list[Enrolment] = []
+    refreshed: Counter[str] = Counter()
+    for one in reversed(additions):
+        if one.origin == "refreshed":
+            refreshed[one.subject] += 1
+        if one.origin != "refreshed" or refreshed[one.subject] <= MOST_REFRESHED:
+            kept.append(one)
+    return kept[::-1]
+
+
 def _without_oldest(
     gallery: Gallery, new: Sequence[Template], subject: str, present: tuple[int, ...]
 ) -> tuple[int, ...]:
@@ -429,7 +444,7 @@ def _without_oldest(
         return [t.id for t in templates if t.subject == subject and t.origin == "refreshed"]
 
     old = refreshed(gallery.enrolled)
-    room = max(0, MOST_REFRESHED - len(refreshed(new)))
+    room = MOST_REFRESHED - len(refreshed(new))
     surplus = old[: max(0, len(old) - room)]
     return tuple(i for i in present if i not in surplus)
 

@@ -12,6 +12,7 @@ import pandas as pd
 from core.beat_set import BeatSet
 from core.errors import UserError, did_you_mean
 from core.models.storage import load_card
+from core.options import IDENTIFIER_FORMAT
 from core.recording import StrArray
 from core.study import Study
 
@@ -52,7 +53,7 @@ def load_model(study: Study, name: str) -> Any:
     """Return a trained model of a study, kept in memory for the next call.
 
     Raises:
-        UserError: It was not trained, or its files are damaged.
+        UserError: It was not trained, `check_current` refuses it, or its files are damaged.
     """
     check_current(study, name)
     folder = study.model_folder(name)
@@ -66,18 +67,22 @@ def load_model(study: Study, name: str) -> Any:
 
 
 def check_current(study: Study, name: str) -> None:
-    """Refuse a model that stands on others which were trained anew since.
+    """Refuse a model of an older CardioTwin, and one whose foundations were trained anew since.
 
     Raises:
-        UserError: It was not trained, or what it stands on is another model now.
+        UserError: It was not trained, an identifier is of an older format, or what the model
+            stands on is another one now.
     """
-    needs: dict[str, Any] = (study.card(name).get("recipe") or {}).get("needs", {})
-    for needed, recipe in needs.items():
-        if study.card(needed).get("recipe") != recipe:
+    recipe: dict[str, Any] = study.card(name).get("recipe") or {}
+    again = f"Train it again: python -m core train {study.folder} --models {name}"
+    if name == "identifier" and recipe.get("format") != IDENTIFIER_FORMAT:
+        raise UserError(f"model {name}", "was trained by an older CardioTwin", again)
+    for needed, made_of in recipe.get("needs", {}).items():
+        if study.card(needed).get("recipe") != made_of:
             raise UserError(
                 f"model {name}",
                 f"stands on another {needed} than the one that is there now",
-                f"Train it again: python -m core train {study.folder} --models {name}",
+                again,
             )
 
 

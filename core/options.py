@@ -29,6 +29,9 @@ MODEL_NAMES: tuple[ModelName, ...] = (
 )
 """Models in the order in which they are trained; each stands on those before it."""
 
+IDENTIFIER_FORMAT = 2
+"""Raised when identifiers that were saved before can be read no more: they are trained anew."""
+
 
 class Options(BaseModel):
     """Base of all options: unknown names are refused, values cannot be changed afterwards."""

@@ -171,7 +171,11 @@ def _identification(study: Study, seed: int, missing: list[str], report: Report)
     if not study.has_model("identifier"):
         missing.append("identification: no identifier is trained")
         return {}
-    identifier = load_model(study, "identifier")
+    try:
+        identifier = load_model(study, "identifier")
+    except UserError as error:
+        missing.append(f"identification: {error}")
+        return {}
     probes = study.beats("test")
     of_subjects = identifier.target == "subject"
     known = np.isin(probes.subject if of_subjects else probes.label, identifier.classes)
@@ -179,15 +183,17 @@ def _identification(study: Study, seed: int, missing: list[str], report: Report)
     if known.any():
         report(Progress("evaluate identifier", 0, 3))
         figures["real"] = identification.evaluate_identifier(
-            identifier,
-            probes if of_subjects else probes.take(known),
-            seed=seed,
-            protocol=SPLIT_WORDS[study.info.options.split],
+            identifier, probes, seed=seed, protocol=SPLIT_WORDS[study.info.options.split]
         )
         report(Progress("evaluate identifier", 1, 3))
         figures["robustness"] = robustness.robustness(identifier, probes, seed=seed)
-    else:
+    elif not len(probes):
         missing.append("identification: the test part is empty")
+    elif of_subjects:
+        missing.append("identification: nobody of the test part was learned: all are strangers")
+        figures["strangers"] = _strangers(identifier, probes)
+    else:
+        missing.append("identification: no label of the test part was learned")
     if not of_subjects:
         return figures
     if known.any() and study.info.options.split != "random":
@@ -195,6 +201,21 @@ def _identification(study: Study, seed: int, missing: list[str], report: Report)
         figures["leaky"] = _leaky(study, figures["real"]["methods"], seed, missing)
     report(Progress("evaluate identifier", 3, 3))
     return figures | _generated_named(study, identifier, figures, seed)
+
+
+def _strangers(identifier: Any, probes: BeatSet) -> dict[str, Any]:
+    """Return how many recordings of people who were not learned are taken for somebody."""
+    recordings, scores = identifier.recording_scores(probes)
+    truth = np.full(len(recordings), identification.STRANGER)
+    rates = identification.open_set_rates(scores, truth, identifier.threshold)
+    return {
+        "strangers_accepted": {
+            "value": rates["strangers_accepted"],
+            "n": len(recordings),
+            "protocol": f"share of recordings of {len(set(probes.subject))} people who were not "
+            "learned whose best score reaches the identifier's threshold",
+        }
+    }
 
 
 def _leaky(study: Study, honest: dict[str, Any], seed: int, missing: list[str]) -> dict[str, Any]:

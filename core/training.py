@@ -17,10 +17,11 @@ from core.beat_set import BeatSet, concatenate
 from core.errors import UserError
 from core.fakes import make_fakes
 from core.generating import GENERATORS, check_current, draw_beats
-from core.options import MODEL_NAMES, ModelName, TrainOptions, parse_options
+from core.options import IDENTIFIER_FORMAT, MODEL_NAMES, ModelName, TrainOptions, parse_options
 from core.partitions import SPLIT_WORDS
 from core.progress import Report, silent
 from core.study import Study, read_json, replace_folder, write_json, writing
+from core.tuning import best_settings, network_settings
 
 NEEDS: dict[str, tuple[str, ...]] = {
     "autoencoder": (),
@@ -30,9 +31,6 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "identifier": (),
 }
 """Models that must be there before another is trained."""
-
-IDENTIFIER_FORMAT = 2
-"""Raised when identifiers that were saved before can be read no more: they are trained anew."""
 
 PENDING = "training.json"
 """What is being trained: it lets ``--resume`` go on without being told again."""
@@ -143,7 +141,7 @@ def _recipe(study: Study, name: str, options: TrainOptions) -> dict[str, Any]:
         "preset": options.preset,
         "seed": options.seed,
         "target": options.target if name == "identifier" else "",
-        "tuned": _tuned(study) if name == "identifier" else None,
+        "tuned": best_settings(study) if name == "identifier" else None,
         **(_identifier_recipe(options) if name == "identifier" else {}),
         "needs": {needed: study.card(needed)["recipe"] for needed in NEEDS[name]},
     }
@@ -155,12 +153,6 @@ def _identifier_recipe(options: TrainOptions) -> dict[str, Any]:
         "order": options.order,
         "balance": options.balance,
     }
-
-
-def _tuned(study: Study) -> dict[str, Any] | None:
-    """Return the hyper-parameters that `core.tuning` found; None if it did not run."""
-    path = study.folder / "tuning" / "best.json"
-    return read_json(path)["best"]["settings"] if path.is_file() else None
 
 
 def _provenance(study: Study, options: TrainOptions) -> dict[str, Any]:
@@ -269,7 +261,6 @@ def _fit_authenticity(study: Study, options: TrainOptions, checkpoint: Path, rep
 def _fit_identifier(study: Study, options: TrainOptions, checkpoint: Path, report: Report) -> Any:
     from core.models.cnn_lstm import Identifier
     from core.models.label_identifier import LabelIdentifier, label_settings
-    from core.tuning import network_settings
 
     beats = study.beats("train")
     target = options.target
@@ -286,7 +277,7 @@ def _fit_identifier(study: Study, options: TrainOptions, checkpoint: Path, repor
     if target == "label":
         settings = replace(label_settings(options.preset), **order)
         return LabelIdentifier.fit(beats, settings=settings, balance=options.balance, **common)
-    settings = network_settings((_tuned(study) or {}) | order, preset=options.preset)
+    settings = network_settings((best_settings(study) or {}) | order, preset=options.preset)
     return Identifier.fit(beats, settings=settings, **common)
 
 

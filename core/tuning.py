@@ -5,7 +5,7 @@ tasks; all that is known of them lies in ``tuning/`` in the study:
 
 - ``journal.log``: Optuna's own record, from which a search goes on;
 - ``trials.json``: the trials of the present search, for reading; `read_trials`;
-- ``best.json``: the best settings, which the next training uses;
+- ``best.json``: the best settings, which the next training uses; `best_settings`;
 - ``running``: while a search runs; a trial stops after the epoch in which it is gone.
 """
 
@@ -87,8 +87,9 @@ def tune_identifier(
         report: Told about every trial; may raise `Cancelled`, which keeps the finished ones.
 
     Returns:
-        ``{"target": "subject", "trials", "pruned", "best": {"accuracy", "settings"}, "protocol",
-        "space"}``, which is also what ``best.json`` holds.
+        ``{"search", "target": "subject", "trials", "pruned", "best": {"accuracy", "settings"},
+        "protocol", "space"}``, which is also what ``best.json`` holds; ``search`` names what was
+        searched on what data.
 
     Raises:
         UserError: `trials` is out of range, train has fewer than two subjects with beats to learn
@@ -123,6 +124,16 @@ def read_trials(study: Study) -> dict[str, Any] | None:
     path = study.folder / FOLDER / TRIALS
     found: dict[str, Any] = read_json(path) if path.is_file() else {}
     return found if found.get("study") == study.info.fingerprint else None
+
+
+def best_settings(study: Study) -> dict[str, Any] | None:
+    """Return the best hyper-parameters that a search found; None if there was none.
+
+    What was found on other data, in another space or beside other defaults does not count.
+    """
+    path = study.folder / FOLDER / BEST
+    found: dict[str, Any] = read_json(path) if path.is_file() else {}
+    return found["best"]["settings"] if found.get("search") == _search_name(study) else None
 
 
 def search_space() -> dict[str, tuple[Any, ...]]:
@@ -220,10 +231,9 @@ def _open_search(study: Study) -> optuna.Study:
     path.parent.mkdir(exist_ok=True)
     path.with_name(f"{JOURNAL}.lock").unlink(missing_ok=True)
     _drop_torn_line(path)
-    what = [study.info.fingerprint, PROTOCOL, search_space(), asdict(network_settings({}))]
     try:
         search = optuna.create_study(
-            study_name=hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16],
+            study_name=_search_name(study),
             storage=JournalStorage(JournalFileBackend(str(path))),
             direction="maximize",
             load_if_exists=True,
@@ -233,6 +243,12 @@ def _open_search(study: Study) -> optuna.Study:
     for trial in search.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
         search.tell(trial.number, state=optuna.trial.TrialState.FAIL)
     return search
+
+
+def _search_name(study: Study) -> str:
+    """Return a digest of all that makes accuracies comparable."""
+    what = [study.info.fingerprint, PROTOCOL, search_space(), asdict(network_settings({}))]
+    return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
 
 
 def _drop_torn_line(path: Path) -> None:
@@ -384,6 +400,7 @@ def _write_results(search: optuna.Study, study: Study) -> dict[str, Any]:
     if best is None:
         return {}
     result = {
+        "search": search.study_name,
         "target": "subject",
         "trials": len(rows),
         "pruned": len(rows) - len(complete),

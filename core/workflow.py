@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from core.beat_set import BEATS_FORMATS, BeatSet, is_exported, read_beats, write_beats
+from core.beat_set import BEATS_FORMATS, BeatSet, BoolArray, is_exported, read_beats, write_beats
 from core.errors import UserError, did_you_mean
 from core.gallery import (
     Enrolment,
@@ -71,6 +71,10 @@ STANDARD_LEADS = frozenset(
     ["I", "II", "III", "AVR", "AVL", "AVF", "MLII", *(f"V{i}" for i in range(1, 7))]
 )
 DEMO_NAME = "Demo (simulated)"
+NO_CLEAR_BEAT = "no clear beat was found"
+LEAST_HEIGHT, MOST_HEIGHT = 1e-6, 1e6
+"""What a beat of a file of beats is higher and lower than, in whatever unit: a heart's are some
+thousandths if in V, and some hundred thousand in steps of a 24-bit converter."""
 
 
 def prepare(
@@ -277,7 +281,12 @@ def _read_probe(study: Study, file: str | Path, *, source_rate: float | None) ->
         from core.models.authenticity import matched
 
         beats = read_beats(path) if is_exported(path) else _ready_beats(study, path, rate)
-        return Probe(matched(beats, study.beats("all").take(slice(1)), where=str(path)))
+        clear = _have_amplitude(beats)
+        remark = _left_out_remark(clear)
+        if not clear.any():
+            return Probe(beats.take(clear), NO_CLEAR_BEAT, remark)
+        like = study.beats("all").take(slice(1))
+        return Probe(matched(beats.take(clear), like, where=str(path)), remark=remark)
     recording = read_recording(path, source_rate=rate)
     several = len(study.info.leads) > 1
     wanted = study.info.leads if several else study.info.options.leads
@@ -302,19 +311,30 @@ def _read_probe(study: Study, file: str | Path, *, source_rate: float | None) ->
         r_sample=result.r_peaks,
     )
     kept = result.rejected == ""
-    left_out = int(np.count_nonzero(~kept))
-    remark = f"{left_out} of its {len(kept)} beats were left out." if left_out else ""
+    remark = _left_out_remark(kept)
     if result.recording_rejected:
         reason = result.recording_rejected.rstrip(".")
         return Probe(beats.take(kept) if kept.any() else beats, reason, remark)
     if not kept.any():
-        return Probe(beats, "no clear beat was found", remark)
+        return Probe(beats, NO_CLEAR_BEAT, remark)
     lead = result.leads[0]
     known = {name for row in study.recordings["leads"] for name in str(row).split(", ")}
     reason = ""
     if not several and lead not in known and _is_standard(lead) and any(map(_is_standard, known)):
         reason = f"its lead is {lead}, the study's is {study.info.leads[0]}"
     return Probe(beats.take(kept), reason, remark)
+
+
+def _have_amplitude(beats: BeatSet) -> BoolArray:
+    """Return (n,) whether each beat is finite and of a height that some heart has in some unit."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        height = np.ptp(beats.signals, axis=1).max(axis=1)
+    return (height > LEAST_HEIGHT) & (height < MOST_HEIGHT)
+
+
+def _left_out_remark(kept: BoolArray) -> str:
+    left_out = int(np.count_nonzero(~kept))
+    return f"{left_out} of its {len(kept)} beats were left out." if left_out else ""
 
 
 def _is_standard(lead: str) -> bool:
@@ -383,7 +403,8 @@ def identify(
     Returns:
         ``{"results": [{"file", "beats", "predicted", "score", "probability", "accepted",
         "scores", "reason"}]}``, and ``refreshed`` where it was asked for. ``probability`` is how
-        likely the one predicted is among those enrolled.
+        likely the one predicted is among those enrolled; ``remark`` tells why one who was named
+        surely enough was not enrolled.
 
     Raises:
         UserError: No identifier is trained, or every file failed.
@@ -393,7 +414,7 @@ def identify(
     if refresh:
         _require_subjects(opened, identifier)
     known = {t.sha256 for t in read_gallery(opened).enrolled} if refresh else set()
-    confident: list[Enrolment] = []
+    confident: list[tuple[dict[str, Any], Enrolment]] = []
 
     def answer(file: str | Path, probe: Probe) -> dict[str, Any]:
         verdict = judge(identifier, probe.beats, probe.reason)
@@ -414,10 +435,10 @@ def identify(
         if refresh:
             digest = digest_of(probe.beats)
             new = is_confident(identifier, probe.beats, verdict) and digest not in known
-            entry["refreshed"] = new and not probe.beats.synthetic.any()
-            if entry["refreshed"]:
+            if new and not probe.beats.synthetic.any():
                 known.add(digest)
-                confident.append(_enrolment(entry["predicted"], file, probe, origin="refreshed"))
+                one = _enrolment(entry["predicted"], file, probe, origin="refreshed")
+                confident.append((entry, one))
         return entry
 
     def no_answer(file: str | Path, reason: str) -> dict[str, Any]:
@@ -435,8 +456,23 @@ def identify(
 
     found = _each_file(opened, files, answer, no_answer, "identify", source_rate, report)
     if confident:
-        enrol(opened, confident)
+        _refresh(opened, confident)
     return found
+
+
+def _refresh(study: Study, confident: Sequence[tuple[dict[str, Any], Enrolment]]) -> None:
+    """Enroll probes, and write into the answer of each whether it is enrolled, or why not."""
+    try:
+        after = enrol(study, [one for _, one in confident])
+    except UserError as error:
+        for entry, _ in confident:
+            entry["remark"] = f"It was not enrolled: {error}"
+        return
+    enrolled = {template.sha256 for template in after.enrolled}
+    for entry, one in confident:
+        entry["refreshed"] = digest_of(one.beats) in enrolled
+        if not entry["refreshed"]:
+            entry["remark"] = "It was not enrolled: later files of the same person were."
 
 
 def _name_beats(identifier: Any, beats: BeatSet) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.beat_set import BeatSet
+from core.models.cnn_lstm import BEATS_IN_A_ROW
 from core.recording import IntArray, StrArray
 
 if TYPE_CHECKING:
@@ -42,7 +43,6 @@ FALSE_ALARMS = {"dir_1": 0.01, "dir_5": 0.05}
 """Shares of strangers taken for somebody at which detection and identification is told."""
 RELIABILITY_BINS = 10
 SHUFFLES = 20
-BEATS_IN_A_ROW = 5
 UNITS = {
     "beat": "each kept beat alone",
     "five_beats": f"means of {BEATS_IN_A_ROW} beats in a row",
@@ -620,7 +620,10 @@ def _evaluate_subjects(
 def _threshold_words(false_accept_rate: float | None) -> str:
     if false_accept_rate is None:
         return "a default: train has too few subjects to choose one, or the preset was quick"
-    return f"set on train-side data for {false_accept_rate:.3g} false accepts"
+    return (
+        f"which {false_accept_rate:.1%} of strangers on the train side would pass; they were tried "
+        "on short trainings with a third fewer subjects"
+    )
 
 
 def _evaluate_labels(

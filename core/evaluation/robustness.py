@@ -32,6 +32,8 @@ WHITE_AND_BASELINE = {"white": 1.0, "baseline": float(np.sqrt(6))}
 sine of power b² / 6."""
 MOST_BEATS = 2000
 """Beats that are disturbed, the same number of each recording: bounds time."""
+MOST_LABEL_BEATS = 10_000
+"""About as many where labels are named, in whole recordings: a beat is seen beside the others."""
 LEAST_SCALE = 1e-6
 """Below this a beat is flat, and its size is not divided by, in mV."""
 
@@ -50,9 +52,9 @@ def robustness(
 
     Args:
         identifier: Trained to name subjects, or labels.
-        probes: Real beats that it never saw, in order of time within each recording; those of
-            other subjects or labels are left out, and of many beats some of each recording are
-            taken, evenly in time.
+        probes: Real beats that it never saw, in order of time within each recording, all that
+            it has. Those of other subjects or labels are not asked about. Of many, some of each
+            recording are taken, evenly in time; of many with labels, some whole recordings.
         seed: Of the noise and shifts.
 
     Returns:
@@ -66,11 +68,16 @@ def robustness(
         ValueError: No probe is of somebody, or something, that the identifier knows.
     """
     of_labels = identifier.target == "label"
-    names = probes.label if of_labels else probes.subject
-    probes = probes.take(np.isin(names, identifier.classes))
-    if not len(probes):
+    known = np.isin(probes.label if of_labels else probes.subject, identifier.classes)
+    if not known.any():
         raise ValueError("no probe is of a class of the identifier")
-    probes = probes.take(_some_of_each_recording(probes))
+    if of_labels:
+        of_asked = np.isin(probes.recording, probes.recording[known])
+        probes = _some_whole_recordings(probes.take(of_asked))
+        asked = probes.take(np.isin(probes.label, identifier.classes))
+    else:
+        probes = probes.take(known)
+        asked = probes = probes.take(_some_of_each_recording(probes))
     rows = []
     for name, level, unit, signals in _disturbances(probes, np.random.default_rng(seed)):
         disturbed = replace(probes, signals=np.ascontiguousarray(signals, dtype=np.float32))
@@ -85,8 +92,8 @@ def robustness(
         "wander of equal power, against each beat's own power; shifts are drawn for each beat up "
         "to the level either way, baseline wander up to the level in percent of its height; an "
         "inverted electrode turns every lead over",
-        "beats": len(probes),
-        "recordings": len(np.unique(probes.recording)),
+        "beats": len(asked),
+        "recordings": len(np.unique(asked.recording)),
         "rows": rows,
     }
 
@@ -143,6 +150,14 @@ def _some_of_each_recording(probes: BeatSet) -> np.ndarray[Any, np.dtype[np.int6
         places = np.linspace(0, len(mine) - 1, min(most, len(mine)))
         chosen.append(mine[np.round(places).astype(np.int64)])
     return np.sort(np.concatenate(chosen))
+
+
+def _some_whole_recordings(probes: BeatSet) -> BeatSet:
+    """Return about `MOST_LABEL_BEATS` beats: all of recordings that are picked evenly."""
+    names = np.unique(probes.recording)
+    most = max(1, len(names) * MOST_LABEL_BEATS // len(probes))
+    places = np.linspace(0, len(names) - 1, min(most, len(names)))
+    return probes.take(np.isin(probes.recording, names[np.round(places).astype(np.int64)]))
 
 
 def _subjects_named(identifier: Identifier, probes: BeatSet) -> dict[str, float | None]:

@@ -20,7 +20,7 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
-from core.beat_set import BeatSet, BoolArray
+from core.beat_set import BeatSet, BoolArray, concatenate
 from core.errors import UserError
 from core.models.identifier_batches import Gallery, Variation, draw_samples, vary
 from core.models.identifier_calibration import calibrated, default_threshold
@@ -80,6 +80,8 @@ SPACES: dict[Method, tuple[str, ...]] = {
     "template": ("plain",),
 }
 """The spaces whose mean cosine tells how alike a probe is to a subject."""
+ABSENT = -1e6
+"""Cosine of who is as if not in the gallery."""
 PENALTY = 0.5
 """Weight in a score of being less likely than the likeliest, per unit of log-posterior.
 
@@ -93,6 +95,9 @@ HELD_OUT_FROM = 5
 
 Of fewer, to learn from all is worth more than to know when to stop.
 """
+FEWEST_HELD_OUT = 10
+"""Recordings below which they are not held out: too few tell one epoch from a better one by chance,
+and the epochs stay those that were fixed on other subjects."""
 SAMPLES_PER_CLASS = 64
 """Samples of each subject in an epoch, at least."""
 EPOCHS: dict[Preset, int] = {"quick": 6, "full": 16}
@@ -169,10 +174,6 @@ class _Parts:
         gap = self.closed - self.closed.max(axis=1, keepdims=True)
         return np.asarray(self.alike + PENALTY * gap, dtype=np.float32)
 
-    def without(self, own: BoolArray) -> _Parts:
-        """Return the parts as if the classes that `own` (m, n_classes) marks were not there."""
-        return _Parts(np.where(own, -np.inf, self.alike), np.where(own, -np.inf, self.closed))
-
 
 class Identifier:
     """Names the subject of beats.
@@ -195,6 +196,7 @@ class Identifier:
         card: _Card,
         history: list[dict[str, float]],
         centres: dict[str, FloatArray] | None = None,
+        n_trained: int | None = None,
         removed: Collection[str] = (),
     ) -> None:
         self._network = network
@@ -205,6 +207,8 @@ class Identifier:
         self._card = card
         self.history = history
         self._centres = centres or _centres(templates, owners)
+        self._n_trained = len(owners) if n_trained is None else n_trained
+        self._removed = frozenset(removed)
         self._compiled: Any = None
         self.classes: tuple[str, ...] = tuple(
             sorted(str(name) for name in set(owners.tolist()) - set(removed))
@@ -248,6 +252,7 @@ class Identifier:
         checkpoint: Path | None = None,
         settings: Any = None,
         calibrate: bool = True,
+        extra: BeatSet | None = None,
     ) -> Identifier:
         """Learn the subjects of `train`.
 
@@ -260,6 +265,8 @@ class Identifier:
             settings: `NetworkSettings` instead of the preset's.
             calibrate: Choose method, threshold and temperature on the train side, by short
                 trainings without some of the subjects; only with the preset ``full``.
+            extra: Generated beats of the same subjects to learn from, too: all of one subject stand
+                for one more recording. They are in no template and choose nothing.
 
         Raises:
             UserError: There are fewer than two subjects, or no beats.
@@ -274,6 +281,11 @@ class Identifier:
         settings = replace(settings, epoch_samples=max(settings.epoch_samples, fewest))
         variation = Variation()
         kept, held_out = _hold_out(gallery)
+        learned = gallery
+        if extra is not None:
+            column = np.searchsorted(np.asarray(classes), extra.subject)
+            more = gallery_of(_as_recordings(extra), column)
+            kept, learned = kept.beside(more), gallery.beside(more)
 
         n_samples, n_leads = train.signals.shape[1:]
         network = build_network(n_samples, 2 * n_leads, len(classes), settings, seed=seed)
@@ -282,12 +294,12 @@ class Identifier:
             lambda n, rng: draw_samples(kept, n, rng, sizes=TRAINING_RUNS, variation=variation),
             settings,
             seed=seed,
-            identity=_identity(gallery, settings, seed),
+            identity=_identity(learned, settings, seed),
             held_out=held_out,
             report=report,
             checkpoint=checkpoint,
         )
-        thick = _thickened(gallery, len(classes), seed)
+        thick = _thickened(learned, len(classes), seed)
         shapes, owners = _inputs_of_sizes(thick, LDA_SIZES)
         identifier = cls(
             network=network,
@@ -330,13 +342,17 @@ class Identifier:
             UserError: Beats do not fit, or nobody is left.
         """
         templates, owners = [self._templates], [self._owners]
-        for subject, beats in enrolled:
-            self._check(beats)
-            probe = _probe(beats, np.zeros(len(beats), np.int64), self._card.window)
-            size = BEATS_IN_A_ROW
-            places, evidence = self._evidence(probe, size)
+        if enrolled:
+            for _, beats in enrolled:
+                self._check(beats)
+            together = concatenate([beats for _, beats in enrolled])
+            codes = np.repeat(np.arange(len(enrolled)), [len(beats) for _, beats in enrolled])
+            places, evidence = self._evidence(
+                _probe(together, codes, self._card.window), BEATS_IN_A_ROW
+            )
             templates.append(evidence.templates(places))
-            owners.append(np.asarray([subject], dtype=np.str_))
+            owners.append(np.asarray([subject for subject, _ in enrolled], dtype=np.str_))
+        removed = self._removed | set(removed)
         everybody = np.concatenate(owners)
         if not set(everybody.tolist()) - set(removed):
             raise UserError("gallery", "nobody is left in it", "Enrol somebody, or undo")
@@ -384,14 +400,18 @@ class Identifier:
         minus infinity. The likeliest of the others is then measured as a stranger's would be.
         """
         codes = recording_codes(beats)
-        owners, parts = self._parts(beats, codes, in_a_row or BEATS_IN_A_ROW, method)
+        subjects = beats.subject[np.unique(codes, return_index=True)[1]]
+        own = subjects[:, None] == np.asarray(self.classes)
+        owners, parts = self._parts(
+            beats,
+            codes,
+            in_a_row or BEATS_IN_A_ROW,
+            method,
+            left_out=own if own.shape[1] > 1 else None,
+        )
         if in_a_row is None:
             parts, owners = parts.per_recording(owners), np.unique(owners)
-        subjects = beats.subject[np.unique(codes, return_index=True)[1]][owners]
-        own = subjects[:, None] == np.asarray(self.classes)
-        if own.shape[1] == 1:
-            return np.where(own, -np.inf, parts.scores())
-        return parts.without(own).scores()
+        return np.where(own[owners], -np.inf, parts.scores())
 
     def beat_scores(
         self, beats: BeatSet, *, in_a_row: int = 1, method: Method | None = None
@@ -417,7 +437,12 @@ class Identifier:
         return beats.recording[first][means_in_a_row(beats.signals, codes, in_a_row)[1]]
 
     def save(self, folder: Path) -> None:
-        """Write ``network.keras``, two ``.skops``, ``templates.npz`` and ``card.json``."""
+        """Write ``network.keras``, two ``.skops``, ``templates.npz`` and ``card.json``.
+
+        Only as it was trained: what was enrolled or removed since is the gallery's to keep.
+        """
+        if self._removed or len(self._owners) > self._n_trained:
+            raise ValueError("an identifier with another gallery cannot be saved")
         folder.mkdir(parents=True, exist_ok=True)
         save_model(self._network, folder / "network.keras")
         self._lda.save(folder / "lda.skops")
@@ -473,6 +498,7 @@ class Identifier:
             card=self._card,
             history=self.history,
             centres=self._centres or None,
+            n_trained=self._n_trained if self._templates else None,
             removed=removed,
         )
         other._compiled = self._compiled
@@ -498,9 +524,18 @@ class Identifier:
         return beats.recording[first], parts.per_recording(owners)
 
     def _parts(
-        self, beats: BeatSet, codes: IntArray, in_a_row: int, method: Method | None
+        self,
+        beats: BeatSet,
+        codes: IntArray,
+        in_a_row: int,
+        method: Method | None,
+        *,
+        left_out: BoolArray | None = None,
     ) -> tuple[IntArray, _Parts]:
-        """Return the recording of each input (m,), and its cosines and log-posteriors."""
+        """Return the recording of each input (m,), and its cosines and log-posteriors.
+
+        Classes that `left_out` (n_recordings, n_classes) marks are as if they were not there.
+        """
         self._check(beats)
         method = method or self.method
         probe = _probe(beats, codes, self._card.window)
@@ -512,26 +547,30 @@ class Identifier:
                 for space in spaces
             ]
         ).mean(axis=0)
+        if left_out is not None:
+            alike = np.where(left_out[owners], ABSENT, alike)
         return owners, _Parts(alike, self._over_gallery(_closed(evidence, method, in_a_row), alike))
 
     def _over_gallery(self, closed: FloatArray | None, alike: FloatArray) -> FloatArray:
         """Return (m, n_classes) log-posteriors over the gallery, not yet tempered.
 
         The network's, for those whom it has learned. Others stand to the likeliest of these as
-        their cosines do.
+        their cosines do, and so do those of whom more was enrolled, where that is more.
         """
         column = {name: i for i, name in enumerate(self.trained)}
         learned = np.asarray([name in column for name in self.classes])
         if closed is None or not learned.any():
             return log_softmax(SHARPNESS * alike)
         rows = np.arange(len(alike))
-        known = closed[:, [column[name] for name in self.classes if name in column]]
-        best = known.argmax(axis=1)
-        result = np.empty(alike.shape, dtype=np.float32)
-        result[:, learned] = known
-        reference = alike[:, learned][rows, best]
-        gap = alike[:, ~learned] - reference[:, None]
-        result[:, ~learned] = known[rows, best][:, None] + SHARPNESS * gap
+        result = np.full(alike.shape, -np.inf, dtype=np.float32)
+        result[:, learned] = closed[:, [column[n] for n in self.classes if n in column]]
+        result[alike <= ABSENT] = -np.inf
+        best = result.argmax(axis=1)
+        top, reference = result[rows, best][:, None], alike[rows, best][:, None]
+        somebody = np.isfinite(top)
+        by_cosine = np.where(somebody, top + SHARPNESS * (alike - reference), SHARPNESS * alike)
+        enrolled = np.isin(self.classes, self._owners[self._n_trained :])
+        result[:, enrolled] = np.maximum(result, by_cosine)[:, enrolled]
         return log_softmax(result)
 
     def _posteriors(self, closed: FloatArray) -> FloatArray:
@@ -629,6 +668,13 @@ def _centres(templates: dict[str, FloatArray], owners: StrArray) -> dict[str, Fl
     }
 
 
+def _as_recordings(generated: BeatSet) -> BeatSet:
+    """Return generated beats as if those of a subject had been recorded together."""
+    return replace(
+        generated, recording=generated.subject, synthetic=np.zeros(len(generated), np.bool_)
+    )
+
+
 def _probe(beats: BeatSet, codes: IntArray, window: Window) -> Gallery:
     """Return beats whose subject nobody told, recordings as `codes` says."""
     return Gallery(
@@ -656,14 +702,14 @@ def gallery_of(train: BeatSet, targets: IntArray) -> Gallery:
 def _hold_out(gallery: Gallery) -> tuple[Gallery, tuple[FloatArray, IntArray] | None]:
     """Split whole recordings off for early stopping: the network never learns from them.
 
-    It is the last recording of each subject who has three or more.
+    It is the last recording of each subject who has many, where there are enough of these.
     """
     held: list[int] = []
     for one in np.unique(gallery.targets):
-        mine = np.unique(gallery.recordings[gallery.targets == one])
-        held += [int(mine[-1])] if len(mine) >= HELD_OUT_FROM else []
+        mine = list(dict.fromkeys(gallery.recordings[gallery.targets == one].tolist()))
+        held += mine[-1:] if len(mine) >= HELD_OUT_FROM else []
     away = np.isin(gallery.recordings, held)
-    if not away.any():
+    if len(held) < FEWEST_HELD_OUT:
         return gallery, None
     inputs, owners = inputs_of(gallery.take(away), BEATS_IN_A_ROW)
     return gallery.take(~away), (inputs, _targets_of(gallery, owners))

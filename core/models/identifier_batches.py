@@ -61,6 +61,17 @@ class Gallery:
     rhythm: FloatArray
     window: Window
 
+    def beside(self, other: Gallery) -> Gallery:
+        """Return both galleries as one; recordings of the two are different ones."""
+        codes = other.codes + self.codes.max() + 1
+        recordings = other.recordings + self.recordings.max() + 1
+        moved = replace(other, codes=codes, recordings=recordings)
+        names = ("signals", "rr", "targets", "codes", "recordings", "rhythm")
+        joined: dict[str, Any] = {
+            name: np.concatenate([getattr(self, name), getattr(moved, name)]) for name in names
+        }
+        return replace(self, **joined)
+
     def take(self, index: Any) -> Gallery:
         """Return the beats that a mask or array of positions selects."""
         per_beat = ("signals", "rr", "targets", "codes", "recordings", "rhythm")

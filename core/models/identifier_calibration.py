@@ -20,7 +20,7 @@ from core.models.identifier_batches import Variation, vary
 from core.models.identifier_input import Window
 from core.models.linear import log_softmax
 from core.partitions import gap_for
-from core.progress import Report
+from core.progress import Progress, Report
 from core.recording import FloatArray, IntArray, StrArray
 
 if TYPE_CHECKING:
@@ -29,14 +29,20 @@ if TYPE_CHECKING:
 FOLDS = 3
 FEWEST_SUBJECTS = 12
 """Subjects below which the strangers of a fold are too few to tell how alike strangers are."""
+FEWEST_JUDGED = 2
+"""Subjects of whom something must be left to judge by, in every fold."""
 FALSE_ACCEPT_RATE = 0.10
-"""Share of these strangers that the threshold is set to let pass.
+"""Share of these strangers that the threshold would let pass if it were set by them alone.
 
 The short trainings know a third fewer people and so tell strangers apart less well: of true
 strangers fewer pass.
 """
 DEFAULT_THRESHOLD = 0.82
-"""Least score of somebody enrolled where nothing is known of the people: measured on others."""
+"""Least score of somebody enrolled where nothing is known of the people.
+
+Measured on persons of ECG-ID with odd numbers, two thirds enrolled and one third strangers.
+"""
+HIGHEST_THRESHOLD = 0.99
 LARGE_GALLERY = 20
 """Subjects from which the default threshold stays the same.
 
@@ -72,7 +78,8 @@ class _Trial:
     """What one fold's identifier says, by one method.
 
     Attributes:
-        strangers: (s,) highest score of each stranger's recording.
+        strangers: (s,) highest cosine of each stranger's recording with anybody: never below its
+            score.
         closed: (k, n) log-posteriors of held-out single beats, then means of five.
         truth: (k,) column of each.
         recordings: (r, n) log-posteriors of held-out recordings; `recording_truth` their columns.
@@ -103,7 +110,7 @@ def calibrated(
         checkpoint: Folder in which each short training keeps a checkpoint of its own, or None.
 
     Returns:
-        None where there are fewer than `FEWEST_SUBJECTS` subjects.
+        None where there are fewer than `FEWEST_SUBJECTS` subjects, or too few beats of them.
     """
     from core.models.cnn_lstm import Identifier
 
@@ -111,16 +118,23 @@ def calibrated(
     if len(subjects) < FEWEST_SUBJECTS:
         return None
     short = replace(settings, epochs=min(EPOCHS, settings.epochs))
+
+    def told(progress: Progress) -> None:
+        done = fold * short.epochs + progress.done
+        report(Progress("choose the threshold", done, FOLDS * short.epochs))
+
     dealt = np.random.default_rng(seed).permutation(len(subjects)) % FOLDS
     trials: dict[Method, list[_Trial]] = {method: [] for method in CANDIDATES}
     for fold in range(FOLDS):
         strange = np.isin(train.subject, subjects[dealt == fold])
         strangers = train.take(strange)
         learn, judge = split_train(train.take(~strange))
+        if len(np.unique(judge.subject)) < FEWEST_JUDGED:
+            return None
         identifier = Identifier.fit(
             learn,
             seed=seed + 1 + fold,
-            report=report,
+            report=told,
             checkpoint=None if checkpoint is None else checkpoint / f"fold-{fold}",
             settings=short,
             calibrate=False,
@@ -135,7 +149,7 @@ def split_train(beats: BeatSet) -> tuple[BeatSet, BeatSet]:
     """Return what a trial learns from and what it is judged on: both of the train part.
 
     A subject's last recording is held out; of a single one its end, after a gap. A subject of whom
-    nothing is left to learn is not judged.
+    nothing is left to learn, or whose beats have no times, is not judged.
     """
     judged = np.zeros(len(beats), dtype=bool)
     left_out = np.zeros(len(beats), dtype=bool)
@@ -147,6 +161,8 @@ def split_train(beats: BeatSet) -> tuple[BeatSet, BeatSet]:
             judged |= mine & (beats.recording == recordings[-1])
             continue
         samples = beats.r_sample[mine]
+        if (samples < 0).all():
+            continue
         cut = np.quantile(samples, 1 - HELD_OUT_SHARE)
         judged |= mine & (beats.r_sample > cut)
         left_out |= mine & (beats.r_sample <= cut) & (beats.r_sample > cut - gap)
@@ -155,9 +171,10 @@ def split_train(beats: BeatSet) -> tuple[BeatSet, BeatSet]:
 
 
 def as_other_days(beats: BeatSet, *, seed: int) -> BeatSet:
-    """Return `DAYS` copies of each recording, all beats of a copy varied alike.
+    """Return `DAYS` copies of each recording, the beats of a copy stretched and scaled alike.
 
-    How electrodes lie and how fast a heart beats changes from day to day, not from beat to beat.
+    How electrodes lie and how fast a heart beats changes from day to day, not from beat to beat;
+    baseline and noise differ from beat to beat.
     """
     window = Window(beats.before_s, beats.sampling_rate)
     variation = Variation(exponents=(0.0, 0.0))
@@ -214,12 +231,14 @@ def _chosen(trials: dict[Method, list[_Trial]], n_subjects: int) -> Calibration:
     tail = NormalDist().inv_cdf(1 - FALSE_ACCEPT_RATE)
     measured = float(strangers.mean() + tail * strangers.std(ddof=1))
     share = len(strangers) / (len(strangers) + WORTH_STRANGERS)
-    threshold = share * measured + (1 - share) * default_threshold(n_subjects)
+    blended = share * measured + (1 - share) * default_threshold(n_subjects)
+    threshold = min(blended, HIGHEST_THRESHOLD)
+    spread = NormalDist(float(strangers.mean()), max(float(strangers.std(ddof=1)), 1e-6))
     temperature = min(TEMPERATURES, key=lambda t: _loss(folds, t))
     return Calibration(
         method=method,
         threshold=threshold,
-        false_accept_rate=FALSE_ACCEPT_RATE,
+        false_accept_rate=1 - spread.cdf(threshold),
         temperature=temperature,
         selection={
             "protocol": f"{FOLDS} short trainings on train beats, each without a third of the "
@@ -232,6 +251,8 @@ def _chosen(trials: dict[Method, list[_Trial]], n_subjects: int) -> Calibration:
             "stranger_score_mean": float(strangers.mean()),
             "stranger_score_sd": float(strangers.std(ddof=1)),
             "threshold_by_them_alone": measured,
+            "threshold_rule": f"what {FALSE_ACCEPT_RATE:.0%} of the strangers would pass, and a "
+            f"default that counts as {WORTH_STRANGERS} strangers",
         },
     )
 

@@ -42,12 +42,14 @@ LabelMethod = Literal["joined", "network", "features"]
 LABEL_METHODS: tuple[LabelMethod, ...] = ("joined", "network", "features")
 """Network and trees joined; each alone."""
 NETWORK_WEIGHT = 0.1
-"""Share of the network's log-posteriors in the joined ones, unless train beats say better."""
-NETWORK_WEIGHTS = (0.1, 0.2, 0.3, 0.5)
+"""Share of the network's log-posteriors in the joined ones."""
 FUSION_LIMITS = (0.25, 0.33, 0.5)
-"""Shares, and fusion beats a ventricular beat, among which is chosen on the train side."""
+"""Fusion beats a ventricular beat, among which is chosen on the train side."""
 CHOICE_FOLDS = 3
 """Parts of the train recordings, each judged once by what learned the others."""
+CHOICE_DRAWS, CHOICE_ERRORS = 200, 2.0
+"""Bootstrap draws of recordings, and standard errors of its lead by which another way than the
+trees must be ahead to be chosen: the few recordings with rare labels decide by chance."""
 CHOICE_SHARE = 1 / 3
 """Share of the trees and epochs that what judges in the choice learns with."""
 UNIFORM = 0.9
@@ -125,7 +127,6 @@ class _Card:
     threshold: float
     remarks: tuple[str, ...]
     method: LabelMethod
-    network_weight: float
     most_fusion: float
     selection: dict[str, Any]
     target: str = "label"
@@ -136,14 +137,12 @@ class _Choice:
     """What identifies, and how it was chosen."""
 
     method: LabelMethod
-    network_weight: float
     most_fusion: float
     selection: dict[str, Any]
 
 
 DEFAULT_CHOICE = _Choice(
     "joined",
-    NETWORK_WEIGHT,
     MOST_PER_VENTRICULAR,
     {"protocol": "defaults: nothing was chosen for these recordings"},
 )
@@ -280,7 +279,7 @@ class LabelIdentifier:
         self._check(beats)
         context = beat_context(beats)
         scores = np.zeros((len(beats), len(self.classes)), np.float32)
-        share = {"joined": self._card.network_weight, "network": 1.0, "features": 0.0}[method]
+        share = {"joined": NETWORK_WEIGHT, "network": 1.0, "features": 0.0}[method]
         if share > 0:
             scores += share * _run(self._network, _network_input(context, self._card))
         if share < 1:
@@ -334,7 +333,8 @@ class LabelIdentifier:
         self._trees.save(folder / "trees.npz")
         self._forms.save(folder / "forms.npz")
         known = {"identifier": asdict(self._card), "history": self.history}
-        save_card(folder, {"remarks": "; ".join(self.remarks), **known})
+        told = {"remarks": "; ".join(self.remarks)} if self.remarks else {}
+        save_card(folder, told | known)
 
     @classmethod
     def load(cls, folder: Path) -> LabelIdentifier:
@@ -531,7 +531,6 @@ def _card_of(
         threshold=LABEL_THRESHOLD,
         remarks=remarks,
         method=choice.method,
-        network_weight=choice.network_weight,
         most_fusion=choice.most_fusion,
         selection=choice.selection,
     )
@@ -548,7 +547,7 @@ def _choose(
 ) -> _Choice | None:
     """Return what names best the recordings that it did not learn; None if that cannot be told.
 
-    Of ways that do as well, the simplest is taken.
+    It is the trees, unless another way is clearly ahead of them.
     """
     real = np.flatnonzero(~rows.imitated)
     targets, recordings = rows.targets[real], rows.recordings[real]
@@ -569,35 +568,41 @@ def _choose(
         network, _ = _fit_network(learned, card, settings, seed, _cancellable(report, fold), None)
         by_network[judged] = _run(network, _network_input(probes, card))
 
-    limits = FUSION_LIMITS if has_fusion(classes) else (MOST_PER_VENTRICULAR,)
-    found: dict[tuple[float, float], float] = {}
-    for share in (0.0, *NETWORK_WEIGHTS, 1.0):
+    def tables(share: float, limit: float) -> IntArray:
         scores = share * by_network + (1 - share) * by_trees
-        for limit in limits:
-            limited = scores
-            if has_fusion(classes):
-                limited = limit_fusion(scores, recordings, classes, limit)
-            found[share, limit] = _macro_f1(limited.argmax(axis=1), targets, len(classes))
+        if has_fusion(classes):
+            scores = limit_fusion(scores, recordings, classes, limit)
+        counts = np.zeros((order.max() + 1, len(classes), len(classes)), np.int64)
+        np.add.at(counts, (order, targets, scores.argmax(axis=1)), 1)
+        return counts
 
-    def best(shares: Sequence[float]) -> tuple[float, float]:
-        return max((key for key in found if key[0] in shares), key=found.__getitem__)
-
-    ways: dict[LabelMethod, tuple[float, float]] = {
-        "features": best([0.0]),
-        "joined": best(NETWORK_WEIGHTS),
-        "network": best([1.0]),
-    }
-    method = max(ways, key=lambda way: found[ways[way]])
+    limits = FUSION_LIMITS if has_fusion(classes) else (MOST_PER_VENTRICULAR,)
+    most_fusion = max(limits, key=lambda limit: _macro_f1(tables(0, limit).sum(axis=0)))
+    shares: dict[LabelMethod, float] = {"features": 0, "joined": NETWORK_WEIGHT, "network": 1}
+    counts = {way: tables(share, most_fusion) for way, share in shares.items()}
+    found = {way: _macro_f1(table.sum(axis=0)) for way, table in counts.items()}
+    ahead: list[LabelMethod] = [
+        way for way in shares if _clearly_better(counts[way], counts["features"], seed)
+    ]
     return _Choice(
-        method,
-        ways["joined"][0],
-        ways[method][1],
+        max(ahead, key=found.__getitem__, default="features"),
+        most_fusion,
         {
             "protocol": f"macro F1 of train recordings, in {CHOICE_FOLDS} parts, each judged by "
-            "what learned the others",
-            "macro_f1": {way: round(found[key], 4) for way, key in ways.items()},
+            "what learned the others; the trees (features) unless another way is ahead by more "
+            f"than {CHOICE_ERRORS:g} standard errors over recordings",
+            "macro_f1": {way: round(value, 4) for way, value in found.items()},
         },
     )
+
+
+def _clearly_better(one: IntArray, other: IntArray, seed: int) -> bool:
+    """Tell whether tables (n_recordings, n_classes, n_classes) lead by more than chance."""
+    rng = np.random.default_rng(seed)
+    drawn = rng.integers(len(one), size=(CHOICE_DRAWS, len(one)))
+    leads = [_macro_f1(one[d].sum(axis=0)) - _macro_f1(other[d].sum(axis=0)) for d in drawn]
+    lead = _macro_f1(one.sum(axis=0)) - _macro_f1(other.sum(axis=0))
+    return bool(lead > CHOICE_ERRORS * np.std(leads))
 
 
 def _cancellable(report: Report, fold: int) -> Report:
@@ -609,10 +614,8 @@ def _cancellable(report: Report, fold: int) -> Report:
     return tell
 
 
-def _macro_f1(named: IntArray, targets: IntArray, n_classes: int) -> float:
-    """Return the mean F1 of the classes."""
-    counts = np.bincount(targets * n_classes + named, minlength=n_classes**2)
-    table = counts.reshape(n_classes, n_classes)
+def _macro_f1(table: IntArray) -> float:
+    """Return the mean F1 of the classes of a confusion matrix."""
     both = table.sum(axis=0) + table.sum(axis=1)
     return float(np.mean(2 * np.diag(table) / np.maximum(both, 1)))
 

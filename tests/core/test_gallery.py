@@ -24,6 +24,7 @@ from core.gallery import (
     remove_template,
     undo_step,
 )
+from core.options import IDENTIFIER_FORMAT
 from core.study import Study, writing
 
 LEARNED = ("S01", "S02")
@@ -35,7 +36,10 @@ def study(tmp_path: Path, prepared_study: Path) -> Study:
     folder = tmp_path / "study"
     shutil.copytree(prepared_study, folder)
     (folder / "models" / "identifier").mkdir(parents=True)
-    card = {"identifier": {"target": "subject", "classes": LEARNED}}
+    card = {
+        "identifier": {"target": "subject", "classes": LEARNED},
+        "recipe": {"format": IDENTIFIER_FORMAT},
+    }
     (folder / "models" / "identifier" / "card.json").write_text(json.dumps(card))
     return Study.open(folder)
 
@@ -168,6 +172,19 @@ def test_the_oldest_refreshed_template_makes_room(
     assert [t.id for t in read_gallery(study).enrolled] == [1, 2, 3]
 
 
+def test_of_many_refreshed_at_once_the_last_are_kept(study: Study) -> None:
+    enrol(study, [_one(study, "Eve", "S01/session_1")])
+    recordings = list(dict.fromkeys(study.beats("all").recording))[1:]
+    more = [_one(study, "Ann", name, origin="refreshed") for name in recordings]
+    assert len(more) == 7 > gallery.MOST_REFRESHED
+    enrol(study, more)
+    mine = [t.sha256 for t in read_gallery(study).enrolled if t.subject == "Ann"]
+    assert mine == [gallery.digest_of(one.beats) for one in more[-gallery.MOST_REFRESHED :]]
+    assert len(_files(study)) == 1 + gallery.MOST_REFRESHED
+    undo_step(study)
+    assert [t.origin for t in read_gallery(study).enrolled] == ["enrolled"]
+
+
 def test_nobody_unknown_and_not_everybody_is_removed(study: Study) -> None:
     with pytest.raises(UserError, match="Did you mean"):
         remove_subject(study, "S0l")
@@ -211,10 +228,20 @@ def test_a_damaged_gallery_is_a_users_error(study: Study, content: str) -> None:
 
 
 def test_an_identifier_of_labels_has_no_gallery(study: Study) -> None:
-    card = {"identifier": {"target": "label", "classes": ["N", "V"]}}
+    card = study.card("identifier") | {"identifier": {"target": "label", "classes": ["N", "V"]}}
     (study.folder / "models" / "identifier" / "card.json").write_text(json.dumps(card))
     with pytest.raises(UserError, match="labels, not people"):
         list_gallery(study)
+
+
+@pytest.mark.parametrize("recipe", [{}, {"recipe": {"format": IDENTIFIER_FORMAT - 1}}])
+def test_an_identifier_of_an_older_version_is_told(study: Study, recipe: dict[str, Any]) -> None:
+    card = {"identifier": {"target": "subject", "classes": LEARNED}, **recipe}
+    (study.folder / "models" / "identifier" / "card.json").write_text(json.dumps(card))
+    told = r"was trained by an older CardioTwin\. Train it again: .* --models identifier\.$"
+    for ask in (list_gallery, load_identifier):
+        with pytest.raises(UserError, match=told):
+            ask(study)
 
 
 @pytest.mark.parametrize("name", ["", "  ", "a\nb", "x" * 101, "\x1b[2J"])

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core import workflow
+from core import gallery, workflow
 from core.beat_set import concatenate, write_beats
 from core.errors import UserError
-from core.study import Study
+from core.study import Study, writing
 
 
 @pytest.fixture(scope="module")
@@ -205,6 +205,68 @@ def test_only_a_confident_probe_refreshes_and_only_where_asked(
     assert not _identify(study, known, refresh=True)["refreshed"]
     workflow.undo_gallery(study)
     assert {k: v for k, v in _content(study).items() if k in before} == before
+
+
+def test_a_locked_study_refreshes_nobody_and_still_answers(
+    study: Path, demo_recordings: Path
+) -> None:
+    known = demo_recordings / "S01" / "session_1.hea"
+    plain = _identify(study, known)
+    with writing(study):
+        answer = _identify(study, known, refresh=True)
+    assert not answer.pop("refreshed")
+    assert "another command is writing" in answer.pop("remark")
+    assert answer == plain
+    assert not (study / "gallery").exists()
+
+
+def test_a_probe_that_later_ones_displace_is_not_called_refreshed(
+    study: Path, demo_recordings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gallery, "MOST_REFRESHED", 1)
+    beats = workflow.read_probe(Study.open(study), demo_recordings / "S01" / "session_1.hea")[0]
+    files = [study.parent / f"{i}.npz" for i in range(2)]
+    for i, file in enumerate(files):
+        write_beats(beats.take(slice(i, None, 2)), file)
+    answers = workflow.identify(study, files, refresh=True)["results"]
+    assert [answer["refreshed"] for answer in answers] == [False, True]
+    assert "later files" in answers[0]["remark"]
+    assert "remark" not in answers[1]
+
+
+@pytest.mark.parametrize(
+    ("fill", "ending"),
+    [
+        (0.0, ".npz"),
+        (0.0, ".csv"),
+        (0.3, ".npz"),
+        (np.nan, ".npz"),
+        (np.inf, ".csv"),
+        (1e30, ".npz"),
+    ],
+)
+def test_beats_without_a_heart_in_them_are_left_out(
+    study: Path, tmp_path: Path, fill: float, ending: str
+) -> None:
+    beats = Study.open(study).beats("test")
+    mine = beats.take(beats.subject == "S01")
+    signals = np.full_like(mine.signals, fill)
+    if fill == 1e30:
+        signals[:, ::2] *= -1
+    none = replace(mine, signals=signals)
+    before = _content(study)
+    write_beats(none, tmp_path / f"none{ending}")
+    answer = _identify(study, tmp_path / f"none{ending}")
+    assert (answer["reason"], answer["beats"]) == ("no clear beat was found", 0)
+    assert not answer["accepted"]
+    with pytest.raises(UserError, match="no clear beat was found"):
+        workflow.enroll(study, [tmp_path / f"none{ending}"], subject="Ann")
+    assert _content(study) == before
+    write_beats(concatenate([none.take(slice(0, 4)), mine]), tmp_path / f"some{ending}")
+    workflow.enroll(study, [tmp_path / f"some{ending}"], subject="Ann")
+    template = workflow.gallery(study)["subjects"][-1]["templates"][0]
+    assert template["beats"] == len(mine)
+    assert template["remark"] == f"4 of its {4 + len(mine)} beats were left out."
 
 
 def test_the_probability_is_of_the_one_who_is_named(study: Path, demo_recordings: Path) -> None:

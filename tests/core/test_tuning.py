@@ -260,7 +260,11 @@ def test_nothing_but_train_is_looked_at(here: Client, small: None, study: Path) 
 
 
 def test_one_command_makes_the_best_the_model(
-    here: Client, small: None, study: Path, capsys: pytest.CaptureFixture[str]
+    here: Client,
+    small: None,
+    study: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert cli.main(["tune", str(study), "--trials", "1", "--train", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
@@ -270,6 +274,35 @@ def test_one_command_makes_the_best_the_model(
     assert read_json(study / "tuning" / "best.json")["best"] == result["best"]
     again = workflow.tune(study, trials=1, train_best=True)
     assert again["trained"]["models"] == {"identifier": "kept"}
+    monkeypatch.setattr(tuning, "SEARCH_SPACE", {**SMALL_SPACE, "embedding": (8, 32)})
+    assert workflow.train(study, models=["identifier"])["models"] == {"identifier": "trained"}
+    assert opened.card("identifier")["recipe"]["tuned"] is None
+
+
+def test_the_best_of_another_search_does_not_count(
+    here: Client, at_once: None, study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert tuning.best_settings(Study.open(study)) is None
+    best = workflow.tune(study, trials=2)["best"]["settings"]
+    found = tuning.best_settings(Study.open(study))
+    assert found == json.loads(json.dumps(best))
+    for where, name, value in (
+        (tuning, "SEARCH_SPACE", SMALL_SPACE),
+        (tuning, "PROTOCOL", "judged in another way"),
+        (identifier_network, "NetworkSettings", SmallSettings),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(where, name, value)
+            assert tuning.best_settings(Study.open(study)) is None
+    about = read_json(study / "study.json")
+    (study / "study.json").write_text(json.dumps(about | {"fingerprint": "other data"}))
+    assert tuning.best_settings(Study.open(study)) is None
+
+
+def test_what_was_found_is_read_without_loading_what_searches() -> None:
+    heavy = "{'optuna', 'tensorflow', 'keras', 'distributed'}"
+    code = f"import sys, core.tuning, core.training; sys.exit(bool({heavy} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
 def test_a_job_of_the_dashboard_lends_its_worker_to_the_trials(

@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from core import jobs, workflow
 from core.beat_set import BeatSet, write_beats
-from core.options import MODEL_NAMES
+from core.options import IDENTIFIER_FORMAT, MODEL_NAMES
 from core.study import Study
 from pages.parts import workspace as places
 
@@ -133,6 +133,7 @@ def trained(study: Path) -> Path:
         if name == "authenticity":
             card |= {"accuracy": 0.61, "auc": 0.64, "brier": 0.24}
         if name == "identifier":
+            card["recipe"] = {"format": IDENTIFIER_FORMAT}
             card["identifier"] = {
                 "target": "subject",
                 "classes": ["S01", "S02", "S03"],

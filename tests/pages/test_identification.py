@@ -17,6 +17,7 @@ from core import gallery
 from core.beat_set import read_beats
 from core.evaluation import identification
 from core.gallery import list_gallery
+from core.options import IDENTIFIER_FORMAT
 from core.study import Study
 from pages.parts.answer import LEAST, MOST, marked_beats
 from tests.pages.conftest import Submitted, answer, chart, check, words, write_job
@@ -370,7 +371,8 @@ def test_figures_of_an_earlier_identifier_are_not_shown(
 ) -> None:
     write_figures(trained, figures)
     card = trained / "models" / "identifier" / "card.json"
-    card.write_text(json.dumps(json.loads(card.read_text()) | {"recipe": {"seed": 9}}))
+    recipe = {"format": IDENTIFIER_FORMAT, "seed": 9}
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"recipe": recipe}))
     app = open_page("identification", section="Evaluation")
     assert not app.metric and "run the evaluation" in words(app)
     app.button(key="evaluate-identification").click().run()

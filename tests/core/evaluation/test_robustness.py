@@ -36,6 +36,16 @@ class NearestMean:
         return names, np.stack([scores[codes == i].mean(axis=0) for i in range(len(names))])
 
 
+class Watching(NearestMean):
+    """Keeps what it was shown."""
+
+    target = "label"
+
+    def beat_scores(self, beats: BeatSet) -> np.ndarray:
+        self.seen = beats
+        return super().beat_scores(beats)
+
+
 class LouderLead(NearestMean):
     """Looks at the second lead only."""
 
@@ -113,6 +123,23 @@ def test_labels_have_no_recordings_and_a_macro_f1(beats: BeatSet) -> None:
             replace(labelled, label=np.full(len(beats), "Q")),
             seed=0,
         )
+
+
+@pytest.mark.parametrize(("most", "recordings"), [(10_000, 10), (75, 3), (1, 1)])
+def test_labels_are_scored_in_whole_recordings(
+    beats: BeatSet, monkeypatch: pytest.MonkeyPatch, most: int, recordings: int
+) -> None:
+    monkeypatch.setattr(robustness, "MOST_LABEL_BEATS", most)
+    labels = np.where(np.arange(len(beats)) % 3 == 0, "V", "N")
+    labels[np.arange(len(beats)) % 5 == 0] = ""
+    labelled = replace(beats, label=np.where(beats.subject == NAMES[5], "Q", labels))
+    identifier = Watching(labelled, np.array(["N", "V"]), "label")
+    found = robustness.robustness(identifier, labelled, seed=0)  # type: ignore[arg-type]
+    names = np.unique(identifier.seen.recording)
+    assert len(names) == found["recordings"] == recordings
+    whole = labelled.take(np.isin(labelled.recording, names))
+    np.testing.assert_array_equal(identifier.seen.label, whole.label)
+    assert found["beats"] == np.isin(whole.label, ["N", "V"]).sum() < len(whole)
 
 
 def test_of_many_beats_some_of_each_recording_are_taken(

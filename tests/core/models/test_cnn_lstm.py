@@ -8,7 +8,7 @@ import pytest
 
 from core.beat_set import BeatSet, concatenate
 from core.errors import Cancelled, UserError
-from core.models.cnn_lstm import HELD_OUT_FROM, METHODS, Identifier
+from core.models.cnn_lstm import FEWEST_HELD_OUT, HELD_OUT_FROM, METHODS, Identifier
 from core.models.identifier_network import NetworkSettings
 from core.progress import Progress
 
@@ -185,9 +185,14 @@ def test_the_seed_decides_the_network(identifier: Identifier) -> None:
 
 
 def test_early_stopping_looks_only_at_whole_train_recordings(identifier: Identifier) -> None:
-    several = concatenate([cohort(f"rec_{i}", seed=i) for i in range(1, HELD_OUT_FROM + 1)])
-    fitted = Identifier.fit(several, seed=0, settings=replace(TINY, epochs=1))
+    names = [chr(ord("a") + i) * 3 for i in range(FEWEST_HELD_OUT)]
+    records = [f"rec_{i}" for i in range(1, HELD_OUT_FROM + 1)]
+    several = concatenate([simulated(name, record) for name in names for record in records])
+    fitted = Identifier.fit(several, seed=0, settings=replace(TINY, epochs=1), calibrate=False)
     assert all("held_out_loss" in row for row in fitted.history)
+    fewer = several.take(several.subject != names[0])
+    fitted = Identifier.fit(fewer, seed=0, settings=replace(TINY, epochs=1), calibrate=False)
+    assert not any("held_out_loss" in row for row in fitted.history)
     assert not any("held_out_loss" in row for row in identifier.history)
 
 
@@ -230,8 +235,27 @@ def test_left_out_a_subject_scores_as_if_never_enrolled(identifier: Identifier) 
         for row, subject in zip(left_out, subjects, strict=True):
             assert row[identifier.classes.index(subject)] == -np.inf
     anna = probes.take(probes.subject == "anna")
-    without = identifier.with_gallery([], removed=["anna"]).score(anna)
-    np.testing.assert_allclose(identifier.left_out_scores(anna)[0][1:], without, atol=1e-4)
+    for enrolled in ([], [("eve", simulated("eve", "rec_1"))]):
+        grown = identifier.with_gallery(enrolled)
+        without = identifier.with_gallery(enrolled, removed=["anna"]).score(anna)
+        np.testing.assert_allclose(grown.left_out_scores(anna)[0][1:], without, atol=1e-4)
+
+
+def test_a_gallery_grows_on_a_gallery_and_is_not_saved(
+    identifier: Identifier, tmp_path: Path
+) -> None:
+    shrunk = identifier.with_gallery([], removed=["anna"])
+    grown = shrunk.with_gallery([("eve", simulated("eve", "rec_1"))])
+    assert grown.classes == ("bo", "cleo", "dan", "eve")
+    with pytest.raises(ValueError, match="gallery"):
+        grown.save(tmp_path)
+
+
+def test_a_twin_comes_close_and_takes_little(identifier: Identifier) -> None:
+    twin = identifier.with_gallery([("eve", simulated("anna", "rec_3"))])
+    anna = simulated("anna", "rec_2", seed=5)
+    assert set(np.argsort(twin.score(anna))[-2:]) == {0, twin.classes.index("eve")}
+    assert twin.score(anna).max() > identifier.threshold
 
 
 def test_who_is_removed_is_not_named(identifier: Identifier) -> None:
@@ -263,6 +287,25 @@ def test_a_second_template_makes_another_day_more_alike(identifier: Identifier) 
     assert twice.classes == identifier.classes
     before = identifier.score(probe, method="template")[own]
     assert twice.score(probe, method="template")[own] > before + 0.01
+    assert twice.score(probe)[own] > identifier.score(probe)[own]
+    assert twice.posterior(probe)[own] >= identifier.posterior(probe)[own]
+
+
+def test_generated_beats_are_learned_from_and_stand_in_no_template() -> None:
+    train = cohort("rec_1")
+    made = cohort("rec_7", seed=9)
+    nameless = np.full(len(made), "")
+    drawn = np.ones(len(made), dtype=bool)
+    made = replace(made, recording=nameless, record=nameless, synthetic=drawn)
+    settings = replace(TINY, epochs=1)
+    alone = Identifier.fit(train, seed=0, settings=settings)
+    both = Identifier.fit(train, seed=0, settings=settings, extra=made)
+    probes = cohort("rec_2", seed=5)
+    np.testing.assert_allclose(
+        both.beat_scores(probes, method="template"), alone.beat_scores(probes, method="template")
+    )
+    assert both.history != alone.history
+    assert np.abs(both.beat_scores(probes) - alone.beat_scores(probes)).max() > 1e-3
 
 
 def test_a_few_spoiled_beats_do_not_count(identifier: Identifier) -> None:

@@ -56,6 +56,13 @@ def test_too_few_subjects_keep_the_defaults() -> None:
     assert Identifier.fit(few, seed=0, settings=TINY).false_accept_rate is None
 
 
+def test_too_few_beats_to_judge_by_keep_the_defaults() -> None:
+    one_each = concatenate([simulated(chr(ord("a") + i) * 3, "rec_1", n=1) for i in range(12)])
+    assert calibrated(one_each, TINY, seed=0, report=silent, checkpoint=None) is None
+    untimed = replace(crowd(FEWEST_SUBJECTS), r_sample=np.full(24 * FEWEST_SUBJECTS, -1))
+    assert calibrated(untimed, TINY, seed=0, report=silent, checkpoint=None) is None
+
+
 def test_people_who_are_harder_to_tell_apart_raise_the_threshold(fitted: Identifier) -> None:
     train = crowd(FEWEST_SUBJECTS)
     middle = train.signals.mean(axis=0, keepdims=True)
