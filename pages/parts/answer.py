@@ -67,6 +67,8 @@ def draw_person(
             st.caption(":material/update: The gallery or the identifier has changed since.")
         if found.get("refreshed"):
             st.info(f"It joined the gallery as a further template of {found['predicted']}.")
+        elif found.get("remark"):
+            st.warning(found["remark"])
     if not found["scores"]:
         return
     with right:
