@@ -374,7 +374,7 @@ def test_an_evaluation_counts_every_unit_and_is_json() -> None:
     assert found["open_set"]["named_wrongly"] == pytest.approx(1 / 3)
     assert found["open_set"]["strangers_accepted"] == 1
     assert found["open_set"]["left_out_accepted"] == pytest.approx(1 / 3)
-    assert "0.05 false accepts" in found["open_set"]["protocol"]
+    assert "5.0% of strangers" in found["open_set"]["protocol"]
     assert found["detection"]["five_beats"]["not_enrolled"] == 12
     assert found["reliability"]["recording"]["probes"] == 6
     confidence = found["reliability"]["recording"]["bins"][0]["confidence"]
