@@ -112,8 +112,8 @@ class _Card:
         trained: Subjects that the network has learned.
         method: What identifies.
         threshold: Least score of somebody enrolled.
-        false_accept_rate: Share of strangers that the threshold was set to let pass; None where
-            train has too few subjects to choose one.
+        false_accept_rate: Share of strangers on the train side who would pass the threshold; None
+            where train has too few subjects to tell.
         temperature: Multiplies log-posteriors, so that their probabilities come true.
         selection: How method, threshold and temperature were chosen, for display.
     """
@@ -233,7 +233,7 @@ class Identifier:
 
     @property
     def false_accept_rate(self) -> float | None:
-        """Share of strangers that the threshold was set to let pass; None if it is a default."""
+        """Share of train-side strangers who would pass the threshold; None if it is a default."""
         return self._card.false_accept_rate
 
     @property
