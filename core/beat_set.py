@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.errors import UserError
+from core.provenance import NOTICE, Provenance
 from core.recording import FloatArray, IntArray, StrArray
 
 BoolArray = npt.NDArray[np.bool_]
@@ -114,10 +115,11 @@ def concatenate(sets: list[BeatSet]) -> BeatSet:
     return replace(sets[0], **joined)
 
 
-def write_beats(beats: BeatSet, path: Path) -> None:
+def write_beats(beats: BeatSet, path: Path, *, provenance: Provenance | None = None) -> None:
     """Write beats as ``.npz`` (arrays, nothing pickled) or ``.csv`` (a row a beat and lead).
 
-    The file appears whole or not at all.
+    The file appears whole or not at all. Where they are synthetic, `provenance` tells what made
+    them: further arrays or columns of that name, such as ``model``, ``seed`` and ``study``.
 
     Raises:
         UserError: Another ending, or the folder cannot be written.
@@ -127,7 +129,8 @@ def write_beats(beats: BeatSet, path: Path) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}{path.suffix.lower()}")
     try:
         if path.suffix.lower() == ".npz":
-            arrays = {name: getattr(beats, name) for name in per_beat_fields()}
+            arrays: dict[str, Any] = {name: getattr(beats, name) for name in per_beat_fields()}
+            arrays |= {name: np.asarray(text) for name, text in _told(provenance).items()}
             with temporary.open("wb") as file:
                 np.savez_compressed(
                     file,
@@ -137,7 +140,7 @@ def write_beats(beats: BeatSet, path: Path) -> None:
                     **arrays,
                 )
         else:
-            _as_table(beats).to_csv(temporary, index=False, float_format="%.7g")
+            _as_table(beats, provenance).to_csv(temporary, index=False, float_format="%.7g")
         temporary.replace(path)
     except OSError as error:
         raise UserError(
@@ -206,7 +209,15 @@ def _read_npz(path: Path) -> BeatSet:
         )
 
 
-def _as_table(beats: BeatSet) -> pd.DataFrame:
+def _told(provenance: Provenance | None) -> dict[str, str]:
+    """Return name -> text of what made the beats; a name as an array or a column has it."""
+    if provenance is None:
+        return {}
+    facts = {name.lower().replace(" ", "_"): text for name, text in provenance.facts().items()}
+    return {**facts, "notice": NOTICE}
+
+
+def _as_table(beats: BeatSet, provenance: Provenance | None) -> pd.DataFrame:
     n, n_samples, n_leads = beats.signals.shape
     head = pd.DataFrame({name: getattr(beats, name) for name in per_beat_fields()[1:]})
     head = head.loc[head.index.repeat(n_leads)].reset_index(drop=True)
@@ -216,7 +227,8 @@ def _as_table(beats: BeatSet) -> pd.DataFrame:
     head.insert(3, "before_s", beats.before_s)
     values = beats.signals.transpose(0, 2, 1).reshape(n * n_leads, n_samples)
     samples = pd.DataFrame(values, columns=[f"mv_{i}" for i in range(n_samples)])
-    return pd.concat([head, samples], axis=1)
+    told = pd.DataFrame(_told(provenance), index=head.index)
+    return pd.concat([head, told, samples], axis=1)
 
 
 def _read_csv(path: Path) -> BeatSet:

@@ -99,6 +99,12 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="weights|draws|none",
         help="how rare labels are made up for",
     )
+    one.add_argument(
+        "--augment",
+        default="none",
+        metavar="none|classic|mixture|gan",
+        help="what the identifier's rare classes are filled up with",
+    )
     one.add_argument("--resume", action="store_true", help="go on with what was interrupted")
 
     one = verb("export", "Write a study's real beats to a file", _function("export"))
@@ -107,10 +113,13 @@ def build_parser() -> argparse.ArgumentParser:
     one.add_argument("--partition", default="all", metavar="train|validation|test|all")
     one.add_argument("--signal", default="smoothed", metavar="smoothed|clean|raw")
 
-    one = verb("generate", "Write synthetic beats to a file", _function("generate"))
+    one = verb("generate", "Write synthetic beats or a strip to a file", _function("generate"))
     one.add_argument("study", metavar="DIR")
     one.add_argument("--model", default="gan", metavar="gan|mixture")
-    one.add_argument("--per-subject", type=int, default=50, metavar="N")
+    one.add_argument("--per-subject", type=int, metavar="N", help="beats of each, 50 by default")
+    one.add_argument(
+        "--seconds", type=float, metavar="T", help="a continuous strip of one subject instead"
+    )
     one.add_argument(
         "--subject",
         dest="subjects",
@@ -120,9 +129,20 @@ def build_parser() -> argparse.ArgumentParser:
     )
     one.add_argument("--label", metavar="L")
     one.add_argument("--heart-rate", type=float, metavar="BPM")
+    one.add_argument(
+        "--sdnn", type=float, metavar="MS", help="standard deviation of RR (with --seconds)"
+    )
+    one.add_argument(
+        "--noise",
+        default="off",
+        metavar="off|real",
+        help="wander and noise like the recording's (with --seconds)",
+    )
     one.add_argument("--days", default="recorded", metavar="recorded|new")
     one.add_argument("--seed", type=_seed, default=0, metavar="N")
-    one.add_argument("--out", required=True, metavar="FILE.npz|.csv")
+    one.add_argument(
+        "--out", required=True, metavar="FILE", help=".npz or .csv; a strip: .hea, .edf or .csv"
+    )
 
     one = verb(
         "authenticate",

@@ -1,24 +1,44 @@
-"""Generating: from trained models to synthetic beats of chosen subjects."""
+"""Generating: from trained models to synthetic beats, rows of beats and strips of subjects."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from core.beat_set import BeatSet
 from core.errors import UserError, did_you_mean
+from core.models.day_variation import DayVariation
+from core.models.identifier_input import REFERENCE_RR_S, Window, adapt_to_rate
 from core.models.storage import load_card
-from core.options import IDENTIFIER_FORMAT
-from core.recording import StrArray
-from core.study import Study
+from core.models.succession import Succession, likeness
+from core.options import MODEL_FORMATS, ModelName
+from core.provenance import Provenance
+from core.recording import FloatArray, StrArray
+from core.rhythm import MAX_SDNN, Rhythm, draw_rr, fit_rhythms, plausible, with_wishes
+from core.signal_files import Strip
+from core.strips import BEYOND, Noise, join_beats, place_peaks
+from core.study import CLEAN, RAW, Study
 
 GENERATORS = ("gan", "mixture")
 MAX_BEATS = 1_000_000
 HEART_RATE_RANGE = (30.0, 220.0)
+SECONDS_RANGE = (1, 3600)
+LEAST_SDNN_MS = 5.0
+"""Less is lost between two samples."""
+NOISE_KINDS = ("off", "real")
+LEAST_INTERVALS = 8
+"""A recording of fewer RR intervals does not tell its own mean rate; its subject's serves."""
+DAY_RATE_SPREAD = 0.1
+"""Standard deviation of the logarithm of RR between recordings, where nobody has two."""
+MAX_INTERVALS = 300
+"""A row of beats is a piece of a rhythm of its recording's length, but of no more intervals."""
 
 
 @lru_cache(maxsize=8)
@@ -75,7 +95,7 @@ def check_current(study: Study, name: str) -> None:
     """
     recipe: dict[str, Any] = study.card(name).get("recipe") or {}
     again = f"Train it again: python -m core train {study.folder} --models {name}"
-    if name == "identifier" and recipe.get("format") != IDENTIFIER_FORMAT:
+    if recipe.get("format") != MODEL_FORMATS[cast(ModelName, name)]:
         raise UserError(f"model {name}", "was trained by an older CardioTwin", again)
     for needed, made_of in recipe.get("needs", {}).items():
         if study.card(needed).get("recipe") != made_of:
@@ -123,7 +143,8 @@ def draw_beats(
         model: ``gan`` or ``mixture``.
         subjects: (n,) a subject's name a beat.
         seed: Seed of every random step.
-        days: ``recorded``: as on the days in the study; ``new``: as on another day.
+        days: ``recorded``: as on the days in the study; ``new``: as on other days, five beats
+            each, which ``session`` numbers; the heart rate changes too.
         label: Beats of this label only; any by default.
         heart_rate: Beats per minute that ST and T are brought to; the subject's own by default.
 
@@ -139,26 +160,396 @@ def draw_beats(
         from core.preprocessing.beats import normalise
 
         signals = normalise(signals, study.info.options.normalisation)
-    usual = _median_rr(study)
-    rr = np.asarray([usual.get(str(s), np.nan) for s in subjects], dtype=np.float64)
     if heart_rate is not None:
-        from core.models.identifier_input import REFERENCE_RR_S, Window, adapt_to_rate
-
-        wanted = np.full(len(rr), 60.0 / heart_rate)
+        usual = _median_rr(study)
+        rr = np.asarray([usual.get(str(s), np.nan) for s in subjects], dtype=np.float64)
         window = Window(before_s=study.info.before_s, sampling_rate=study.sampling_rate)
-        signals = adapt_to_rate(signals, REFERENCE_RR_S * rr / wanted, window)
-        rr = wanted
-    return BeatSet.build(
+        signals = adapt_to_rate(signals, REFERENCE_RR_S * rr * heart_rate / 60.0, window)
+    before, after = _intervals(study, subjects, labels, seed=seed, heart_rate=heart_rate)
+    beats = BeatSet.build(
         signals,
         sampling_rate=study.sampling_rate,
         before_s=study.info.before_s,
         leads=study.info.leads,
         subject=subjects,
         label="" if labels is None else labels,
-        rr_before=rr.astype(np.float32),
-        rr_after=rr.astype(np.float32),
+        rr_before=before,
+        rr_after=after,
         synthetic=np.ones(len(signals), dtype=np.bool_),
     )
+    if days == "new":
+        stamp = (study.folder / "beats.parquet").stat().st_mtime_ns
+        variation = _day_variation(study.folder, stamp)
+        beats = variation.apply(beats, seed=seed, change_rate=heart_rate is None)
+    return beats
+
+
+@lru_cache(maxsize=8)
+def _day_variation(folder: Path, stamp: int) -> DayVariation:
+    """Return how a subject's days differ, learned from a study's train part."""
+    return DayVariation.fit(Study.open(folder).beats("train"))
+
+
+def draw_sequences(
+    study: Study,
+    model: str,
+    subjects: StrArray,
+    n_in_a_row: int,
+    *,
+    seed: int,
+    days: str = "recorded",
+) -> BeatSet:
+    """Draw a row of beats for each entry of `subjects`, as they would follow each other.
+
+    All beats of a row are of one recording and day of the subject, chosen by its number of train
+    beats, and of its most common label. Successive beats are as alike as they are in the train
+    part; RR intervals are a piece of the subject's rhythm, and ``rr_after`` of a beat is
+    ``rr_before`` of the next.
+
+    Args:
+        study: A study whose autoencoder and `model` are trained.
+        model: ``gan`` or ``mixture``.
+        subjects: (m,) a subject's name a row.
+        n_in_a_row: Beats in each row.
+        seed: Seed of every random step.
+        days: ``recorded`` or ``new``, as in `draw_beats`.
+
+    Returns:
+        (m * n_in_a_row,) beats, row after row; ``recording`` is empty, since none was measured.
+
+    Raises:
+        UserError: A model is missing, or a subject is unknown.
+    """
+    rng = np.random.default_rng([seed, 3])
+    rhythms = _study_rhythms(study)
+    homes = [_choose_home(study, str(s), None, rng) for s in subjects]
+    rows = np.repeat(np.arange(len(homes)), n_in_a_row)
+    signals = _decode_row(study, model, homes, rows, seed=seed, days=days, kinds="all")
+    before, after = [], []
+    for home in homes:
+        rhythm = _rhythm_of_day(study, rhythms, home, days, rng)
+        length = max(n_in_a_row + 1, home.intervals)
+        rr = draw_rr(rhythm, length, rng)
+        start = int(rng.integers(0, length - n_in_a_row))
+        before.append(rr[start : start + n_in_a_row])
+        after.append(rr[start + 1 : start + 1 + n_in_a_row])
+    return BeatSet.build(
+        signals,
+        sampling_rate=study.sampling_rate,
+        before_s=study.info.before_s,
+        leads=study.info.leads,
+        subject=np.asarray([homes[i].subject for i in rows], dtype=np.str_),
+        label=np.asarray([homes[i].label for i in rows], dtype=np.str_),
+        rr_before=np.concatenate(before).astype(np.float32),
+        rr_after=np.concatenate(after).astype(np.float32),
+        synthetic=np.ones(len(signals), dtype=np.bool_),
+    )
+
+
+def draw_strip(
+    study: Study,
+    model: str,
+    subject: str,
+    *,
+    seconds: int,
+    seed: int,
+    days: str = "recorded",
+    label: str | None = None,
+    heart_rate: float | None = None,
+    sdnn: float | None = None,
+    noise: str = "off",
+) -> Strip:
+    """Draw a continuous strip of one subject, of all the study's leads together.
+
+    The strip is of one recording and day, chosen by its number of train beats, and of its most
+    common kind of beat. RR follows the subject's rhythm; the QT interval follows RR.
+
+    Args:
+        study: A study of fixed windows without normalisation, whose autoencoder and `model` are
+            trained.
+        model: ``gan`` or ``mixture``.
+        subject: Who is drawn.
+        seconds: Length.
+        seed: Seed of every random step.
+        days: ``recorded`` or ``new``, as in `draw_beats`.
+        label: Beats of this label; the subject's most common one by default.
+        heart_rate: Beats per minute, the mean over the strip; the recording's own by default.
+        sdnn: Standard deviation of RR in ms; the subject's own by default.
+        noise: ``real`` adds wander and noise like the recording's; ``off`` leaves the strip as
+            clean as the smoothed signal.
+
+    Raises:
+        UserError: A model is missing, the subject or label is unknown, the study's
+            beats cannot be joined, or the SDNN is too large for the rate.
+    """
+    _check_joinable(study)
+    rng = np.random.default_rng([seed, 4])
+    home = _choose_home(study, subject, label, rng)
+    own = _rhythm_of_day(study, _study_rhythms(study), home, days, rng)
+    rhythm = with_wishes(
+        own,
+        mean_s=None if heart_rate is None else 60.0 / heart_rate,
+        sdnn_s=None if sdnn is None else sdnn / 1000.0,
+    )
+    most = MAX_SDNN * rhythm.mean_s
+    if sdnn is not None and rhythm.sdnn_s > most:
+        raise UserError(
+            "--sdnn",
+            f"{sdnn:g} ms is too much at {60 / rhythm.mean_s:.0f} beats a minute",
+            f"Give at most {most * 1000:.0f}",
+        )
+    rhythm = replace(rhythm, sdnn_s=min(rhythm.sdnn_s, most))
+    peaks, n_samples = place_peaks(rhythm, seconds, study.sampling_rate, rng)
+    rows = np.zeros(len(peaks), np.int64)
+    beats = _decode_row(study, model, [home], rows, seed=seed, days=days, kinds="main")
+    signal = join_beats(
+        beats,
+        peaks,
+        Window(before_s=study.info.before_s, sampling_rate=study.sampling_rate),
+        home_rr_s=home.rr_s,
+        n_samples=n_samples,
+        rng=rng,
+    )
+    if noise == "real":
+        signal = signal + _noise_of(study, home.recording).draw(n_samples, rng)
+    return Strip(
+        signal=signal,
+        sampling_rate=study.sampling_rate,
+        leads=study.info.leads,
+        unit=study.info.unit,
+        r_peaks=peaks[BEYOND:-BEYOND],
+        subject=subject,
+        provenance=Provenance(
+            model=model,
+            seed=seed,
+            study=study.info.name,
+            days=days,
+            more=(
+                ("Heart rate", f"{60 / rhythm.mean_s:.4g} a minute"),
+                ("SDNN", f"{rhythm.sdnn_s * 1000:.4g} ms"),
+                ("Noise", noise),
+                *((("Label", home.label),) if home.label else ()),
+            ),
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class _Home:
+    """The recording that a row of beats is drawn as one of.
+
+    Attributes:
+        subject: Whose it is.
+        recording: Its name.
+        label: Its most common label; empty where the study has but one.
+        rr_s: Its mean RR, in s.
+        intervals: How many RR intervals it has, `MAX_INTERVALS` at most.
+    """
+
+    subject: str
+    recording: str
+    label: str
+    rr_s: float
+    intervals: int
+
+
+def _choose_home(study: Study, subject: str, label: str | None, rng: np.random.Generator) -> _Home:
+    """Choose a recording of a subject by its share of the train beats (of a label)."""
+    kept = _train_rows(study)
+    kept = kept[kept["subject"] == subject]
+    if not len(kept):
+        choose_subjects(study, [subject])
+    if label is not None:
+        known = sorted(set(kept["label"]))
+        kept = kept[kept["label"] == label]
+        if not len(kept):
+            raise UserError(
+                "--label",
+                f"subject {subject!r} has no beats labelled {label!r}",
+                did_you_mean(label, known),
+            )
+    counts = kept["recording_name"].value_counts().sort_index()
+    name = str(counts.index[rng.choice(len(counts), p=counts.to_numpy() / counts.sum())])
+    own = kept[kept["recording_name"] == name]
+    told = ""
+    if len(set(_train_rows(study)["label"])) > 1:
+        told = str(own["label"].value_counts().sort_index().idxmax())
+    rr = plausible(own["rr_before"])
+    if np.isfinite(rr).sum() < LEAST_INTERVALS:
+        rr = plausible(kept["rr_before"])
+    mean = float(np.nanmean(rr)) if np.isfinite(rr).any() else REFERENCE_RR_S
+    return _Home(subject, name, told, mean, min(len(own), MAX_INTERVALS))
+
+
+def _rhythm_of_day(
+    study: Study,
+    rhythms: dict[str, Rhythm],
+    home: _Home,
+    days: str,
+    rng: np.random.Generator,
+) -> Rhythm:
+    """Return a subject's rhythm at the rate of a recorded day, or at that of a new one."""
+    usual = rhythms[home.subject]
+    if days == "recorded":
+        return with_wishes(usual, mean_s=home.rr_s)
+    mean = usual.mean_s * float(np.exp(_day_rate_spread(study) * rng.standard_normal()))
+    low, high = HEART_RATE_RANGE
+    return with_wishes(usual, mean_s=float(np.clip(mean, 60 / high, 60 / low)))
+
+
+def _decode_row(
+    study: Study,
+    model: str,
+    homes: Sequence[_Home],
+    rows: npt.NDArray[np.int64],
+    *,
+    seed: int,
+    days: str,
+    kinds: Literal["main", "all"],
+) -> FloatArray:
+    """Return the signals of beats in rows, each row of the home with its number."""
+    autoencoder = load_model(study, "autoencoder")
+    generator = load_model(study, model)
+    parts = getattr(generator, "mixture", generator).components
+    labelled = any(parts.label != "")
+    labels = np.asarray([homes[i].label for i in rows], dtype=np.str_) if labelled else None
+    stamp = (study.model_folder(model) / "card.json").stat().st_mtime_ns
+    codes = generator.sample(
+        np.asarray([homes[i].subject for i in rows], dtype=np.str_),
+        seed=seed,
+        days=days,
+        labels=labels,
+        succession=Succession(
+            recording=np.asarray([homes[i].recording for i in rows], dtype=np.str_),
+            row=rows,
+            correlation=_likeness(model, study.folder, stamp),
+            kinds=kinds,
+        ),
+    )
+    signals: FloatArray = autoencoder.decode(codes)
+    return signals
+
+
+@lru_cache(maxsize=8)
+def _likeness(model: str, folder: Path, stamp: int) -> FloatArray:
+    """Return how alike successive train beats are, in the directions that a model draws in."""
+    study = Study.open(folder)
+    generator = load_model(study, model)
+    parts = getattr(generator, "mixture", generator).components
+    table = study.beat_table
+    chosen = ((table["rejected"] == "") & (table["partition"] == "train")).to_numpy()
+    place = table.groupby("recording_name").cumcount().to_numpy()[chosen]
+    beats = study.beats("train")
+    codes = load_model(study, "autoencoder").encode(beats.signals)
+    white = codes.astype(np.float64) @ np.linalg.inv(parts.basis.astype(np.float64))
+    return likeness(white, beats.recording, place.astype(np.int64))
+
+
+def _check_joinable(study: Study) -> None:
+    options = study.info.options
+    for name, value, needed in (
+        ("--window", options.window, "fixed"),
+        ("--normalisation", options.normalisation, "none"),
+    ):
+        if value != needed:
+            raise UserError(
+                study.folder,
+                f"was prepared with {name} {value}, whose beats cannot be joined",
+                f"Prepare it with {name} {needed}",
+            )
+
+
+def _noise_of(study: Study, recording: str) -> Noise:
+    """Return the noise of a recording, from its stretch of train beats."""
+    from core.preprocessing.filters import moving_average
+
+    kept = _train_rows(study)
+    peaks = np.sort(kept.loc[kept["recording_name"] == recording, "r_sample"].to_numpy())
+    signals = study.signals(recording)
+    part = slice(0, int(peaks[-1]) + 1)
+    options = study.info.options
+    clean = np.asarray(signals[CLEAN][part])
+    smoothed = moving_average(clean, study.sampling_rate, options.smoothing_ms)
+    noise = np.asarray(signals[RAW][part]) - smoothed
+    return Noise.fit(noise.astype(np.float32), peaks, study.sampling_rate)
+
+
+def _series(study: Study) -> dict[str, list[npt.NDArray[np.float64]]]:
+    """Return the RR intervals of each subject's train recordings; NaN where a beat was rejected."""
+    table = study.beat_table[study.beat_table["partition"] == "train"]
+    rr = table["rr_before"].where(table["rejected"] == "").to_numpy(dtype=np.float64)
+    names = table["recording_name"].to_numpy()
+    found: dict[str, dict[str, list[float]]] = {}
+    for subject, name, value in zip(table["subject"], names, rr, strict=True):
+        found.setdefault(str(subject), {}).setdefault(str(name), []).append(value)
+    return {s: [np.asarray(v) for v in own.values()] for s, own in found.items()}
+
+
+def _study_rhythms(study: Study) -> dict[str, Rhythm]:
+    """Return each subject's rhythm, from the train part."""
+    stamp = (study.folder / "beats.parquet").stat().st_mtime_ns
+    return _fitted(study.folder, stamp)[0]
+
+
+def _day_rate_spread(study: Study) -> float:
+    """Return how much RR differs between a subject's recordings, a deviation of its logarithm."""
+    stamp = (study.folder / "beats.parquet").stat().st_mtime_ns
+    return _fitted(study.folder, stamp)[1]
+
+
+@lru_cache(maxsize=8)
+def _fitted(folder: Path, stamp: int) -> tuple[dict[str, Rhythm], float]:
+    """Fit the rhythms once a version of the beat table."""
+    series = _series(Study.open(folder))
+    rhythms = dict(zip(series, fit_rhythms(list(series.values())), strict=True))
+    square, freedom = 0.0, 0
+    for recordings in series.values():
+        clean = [plausible(rr) for rr in recordings]
+        logs = np.asarray(
+            [np.log(np.nanmean(r)) for r in clean if np.isfinite(r).sum() >= LEAST_INTERVALS]
+        )
+        if len(logs) > 1:
+            square += float(np.square(logs - logs.mean()).sum())
+            freedom += len(logs) - 1
+    return rhythms, float(np.sqrt(square / freedom)) if freedom else DAY_RATE_SPREAD
+
+
+def _intervals(
+    study: Study,
+    subjects: StrArray,
+    labels: StrArray | None,
+    *,
+    seed: int,
+    heart_rate: float | None,
+) -> tuple[FloatArray, FloatArray]:
+    """Return RR before and after (n,) each beat in s: the beats of a subject follow each other.
+
+    Where one recording has beats of several labels, an interval belongs to the label (an early
+    beat comes early): each beat then takes those of a train beat of its subject and label.
+    """
+    rng = np.random.default_rng([seed, 2])
+    before = np.full(len(subjects), np.nan, np.float32)
+    after = before.copy()
+    kept = _train_rows(study)
+    kinds = kept[["recording_name", "label"]].drop_duplicates()
+    mixed = bool(kinds["recording_name"].duplicated().any())
+    rhythms = _study_rhythms(study)
+    for name in dict.fromkeys(str(s) for s in subjects):
+        mine = np.flatnonzero(subjects == name)
+        if labels is not None and mixed:
+            own = kept[kept["subject"] == name]
+            scale = 1.0 if heart_rate is None else 60 / heart_rate / own["rr_before"].median()
+            for label in np.unique(labels[mine]):
+                some = mine[labels[mine] == label]
+                pairs = own.loc[own["label"] == label, ["rr_before", "rr_after"]].to_numpy()
+                if len(pairs):
+                    chosen = pairs[rng.integers(0, len(pairs), len(some))] * scale
+                    before[some], after[some] = chosen.T
+            continue
+        wanted = None if heart_rate is None else 60 / heart_rate
+        rr = draw_rr(with_wishes(rhythms[name], mean_s=wanted), len(mine) + 1, rng)
+        before[mine], after[mine] = rr[:-1], rr[1:]
+    return before, after
 
 
 def _train_rows(study: Study) -> pd.DataFrame:

@@ -49,6 +49,7 @@ VERBS: dict[str, str] = {
     "evaluate": cluster.TRAIN,
     "generate": cluster.INFER,
     "authenticate": cluster.INFER,
+    "quiz": cluster.INFER,
     "identify": cluster.INFER,
     "verify": cluster.INFER,
     "enroll": cluster.INFER,

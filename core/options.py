@@ -19,6 +19,9 @@ Order = Literal["auto", "cnn_lstm", "lstm_cnn"]
 """Which comes first in the identifier's network; ``auto``: what tuning found, else the CNN."""
 Balance = Literal["weights", "draws", "none"]
 """How rare labels are made up for: they count more, are drawn more often, or are not."""
+Augment = Literal["none", "classic", "mixture", "gan"]
+"""What rare classes are filled up with, for the identifier to learn from: nothing, varied copies
+of their beats, or beats of a generator."""
 
 MODEL_NAMES: tuple[ModelName, ...] = (
     "autoencoder",
@@ -29,8 +32,14 @@ MODEL_NAMES: tuple[ModelName, ...] = (
 )
 """Models in the order in which they are trained; each stands on those before it."""
 
-IDENTIFIER_FORMAT = 2
-"""Raised when identifiers that were saved before can be read no more: they are trained anew."""
+MODEL_FORMATS: dict[ModelName, int] = {
+    "autoencoder": 2,
+    "mixture": 2,
+    "gan": 2,
+    "authenticity": 2,
+    "identifier": 2,
+}
+"""Raised when models that were saved before can be read no more: they are trained anew."""
 
 
 class Options(BaseModel):
@@ -68,6 +77,22 @@ class PrepareOptions(PreprocessingOptions):
     subject_from: SubjectSource | None = Field(None, description="Where the subject is named")
 
 
+class AugmentationOptions(Options):
+    """How far beats may be changed; 0 leaves them as they are."""
+
+    shift_s: float = Field(0.006, ge=0, le=0.05, description="Largest shift in time, in s")
+    warp: float = Field(
+        0.05, ge=0, le=0.3, description="Largest relative stretch of PR and ST-T, R in place"
+    )
+    scale: float = Field(0.03, ge=0, le=0.5, description="Largest relative change of amplitude")
+    noise_mv: float = Field(
+        0.005, ge=0, le=0.5, description="White noise, a standard deviation in mV"
+    )
+    baseline_mv: float = Field(
+        0.02, ge=0, le=1, description="Largest amplitude of baseline wander, in mV"
+    )
+
+
 class TrainOptions(Options):
     """From a prepared study to models."""
 
@@ -76,6 +101,8 @@ class TrainOptions(Options):
     target: Target = "auto"
     order: Order = "auto"
     balance: Balance = "weights"
+    augment: Augment = "none"
+    augmentation: AugmentationOptions = AugmentationOptions()
     seed: int = Field(0, ge=0, le=2**31 - 1)
 
 

@@ -31,7 +31,14 @@ from core.readers import (
     resolve_subject,
     survey_sources,
 )
-from core.recording import MILLIVOLT, SIMULATED, UNKNOWN_UNIT, FloatArray, Recording
+from core.recording import (
+    MILLIVOLT,
+    SIMULATED,
+    SYNTHETIC,
+    UNKNOWN_UNIT,
+    FloatArray,
+    Recording,
+)
 from core.study import STUDY_FILE, STUDY_VERSION, Study, StudyInfo, write_json, writing
 
 STAGING = ".prepare"
@@ -390,7 +397,7 @@ def _assemble(
         unit=MILLIVOLT if units == {MILLIVOLT} else UNKNOWN_UNIT,
         sampling_rate=options.sampling_rate,
         before_s=0.0 if options.window == "r_to_r" else options.before_s,
-        simulated=any(SIMULATED in row["remarks"] for row in rows),
+        simulated=any({SIMULATED, SYNTHETIC} & set(row["remarks"]) for row in rows),
         sources=tuple(dict.fromkeys(str(s.path.parent) for s in plan.sources)),
         remarks=_study_remarks(rows, skipped, recordings, options),
         versions={"cardiotwin": __version__, "numpy": np.__version__, "scipy": version("scipy")},
@@ -577,6 +584,9 @@ def _study_remarks(
         remarks.append(
             f"{len(refused)} of {len(rows)} recordings are not used; each has its reason"
         )
+    synthetic = sum(SYNTHETIC in row["remarks"] for row in rows)
+    if synthetic:
+        remarks.append(f"{synthetic} of {len(rows)} recordings say that they are synthetic")
     if skipped:
         remarks.append(f"{len(skipped)} files are no ECG and were passed over")
     if any(row.get("ready_beats") for row in rows):

@@ -17,6 +17,8 @@ UNKNOWN_UNIT = "unknown"
 MILLIVOLT = "mV"
 SIMULATED = "Simulated: no person was measured."
 """The remark of a recording whose file says that it is simulated."""
+SYNTHETIC = "It says that it is synthetic: a model generated it, no person was measured."
+"""The remark of a recording whose file says that it is synthetic."""
 
 
 @dataclass(frozen=True, eq=False)

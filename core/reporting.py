@@ -42,6 +42,8 @@ SHOWN_FIGURES = {
     "refused": "refused",
     "strangers_accepted": "strangers accepted",
     "percentile_5": "percentile 5",
+    "share_close": "share of subjects within 5 %",
+    "share_like_real": "share of subjects like real",
 }
 """Figures that a report tells, and their words."""
 
@@ -142,12 +144,16 @@ def figure_rows(
 
 
 def _beside(node: dict[str, Any], key: str) -> str:
-    """Return what stands in brackets behind a figure: its interval, what real beats score."""
+    """Return what is in brackets behind a figure: its interval, real beats', the mixture's."""
     told = []
-    if node.get(f"{key}_interval"):
-        told.append(" to ".join(f"{end:.3f}" for end in node[f"{key}_interval"]))
-    if key == "value" and isinstance(node.get("ceiling"), int | float):
-        told.append(f"real: {node['ceiling']:.3f}")
+    interval = node.get("interval" if key == "value" else f"{key}_interval")
+    if interval:
+        told.append(" to ".join("" if end is None else f"{end:.3f}" for end in interval))
+    suffix = "" if key == "value" else f"_{key}"
+    for name, words in (("ceiling", "real"), ("floor", "mixture")):
+        beside = node.get(f"{name}{suffix}")
+        if isinstance(beside, int | float):
+            told.append(f"{words}: {beside:.3f}")
     return f" ({', '.join(told)})" if told else ""
 
 

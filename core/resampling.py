@@ -52,3 +52,29 @@ def balance(labels: npt.ArrayLike, *, seed: int, strategy: Strategy = "over") ->
             kept = np.concatenate([kept, drawn])
         chosen.append(kept)
     return np.sort(np.concatenate(chosen)).astype(np.int64)
+
+
+def fill_up(labels: npt.ArrayLike, *, share: float, most: int, seed: int) -> IntArray:
+    """Return positions, ascending, of what more should be made of, once for each to be made.
+
+    Every label is brought to `share` of the commonest one's number, from `most` new ones at most to
+    each that is there: what three beats do not tell, a thousand copies of them do not either.
+    An empty label is none. Only for the train part.
+
+    Args:
+        labels: (n,) labels.
+        share: Of the commonest label's number, above 0 to 1.
+        most: New ones a given one.
+        seed: The same seed and labels give the same positions.
+    """
+    values = np.asarray(labels, dtype=np.str_)
+    names, counts = np.unique(values[values != ""], return_counts=True)
+    rng = np.random.default_rng([seed, len(values)])
+    chosen = [np.empty(0, dtype=np.int64)]
+    for name, count in zip(names, counts, strict=True):
+        wanted = min(round(share * counts.max()) - count, most * count)
+        if wanted > 0:
+            members = np.tile(np.flatnonzero(values == name), most)
+            whole, rest = divmod(int(wanted), int(count))
+            chosen += [members[: whole * count], rng.choice(members[:count], rest, replace=False)]
+    return np.sort(np.concatenate(chosen)).astype(np.int64)

@@ -11,7 +11,14 @@ from core.beat_set import BeatSet
 from core.errors import UserError
 from core.evaluation import identification, realism, robustness
 from core.fakes import KINDS as FAKES
-from core.generating import GENERATORS, choose_subjects, draw_beats, load_model
+from core.fakes import make_kind
+from core.generating import (
+    GENERATORS,
+    choose_subjects,
+    draw_beats,
+    draw_sequences,
+    load_model,
+)
 from core.partitions import RANDOM_SPLIT_SEED, SPLIT_WORDS, TEST_SHARE
 from core.progress import Progress, Report, silent
 from core.recording import StrArray
@@ -111,9 +118,17 @@ def _realism(
     if not study.has_model("autoencoder"):
         missing.append("realism: no autoencoder is trained")
         return {}
-    namers = {"cnn_lstm": _fit_cnn_lstm} if len(set(train.subject)) > 1 and len(test) else None
+    namers = {"cnn_lstm": fit_cnn_lstm} if len(set(train.subject)) > 1 and len(test) else None
+    embed = _embedding(study)
     ceiling = realism.real_against_real(
-        train, validation, test, seed=seed, redraws=redraws, namers=namers, report=report
+        train,
+        validation,
+        test,
+        seed=seed,
+        redraws=redraws,
+        namers=namers,
+        embed=embed,
+        report=report,
     )
     autoencoder = load_model(study, "autoencoder")
     figures: dict[str, Any] = {
@@ -126,6 +141,7 @@ def _realism(
             seed=seed,
             redraws=redraws,
             ceiling=ceiling,
+            embed=embed,
             report=report,
         ),
     }
@@ -146,13 +162,43 @@ def _realism(
             redraws=redraws,
             ceiling=ceiling,
             namers=namers,
+            draw_rows=_rows_of(study, name, missing),
+            embed=embed,
             report=report,
             stage=f"evaluate {name}",
         )
+    if all(name in figures for name in GENERATORS):
+        figures["gan"] = realism.with_floor(figures["gan"], figures["mixture"])
+        figures["better"] = realism.better_generator(figures)
     return figures
 
 
-def _fit_cnn_lstm(beats: BeatSet, seed: int) -> realism.Namer:
+def _rows_of(study: Study, model: str, missing: list[str]) -> realism.DrawRows | None:
+    """Return what draws a generator's beats in a row; None if it cannot, which is then missing."""
+
+    def draw(subjects: StrArray, length: int, seed: int) -> BeatSet:
+        return draw_sequences(study, model, subjects, length, seed=seed)
+
+    try:
+        draw(np.asarray(choose_subjects(study, None)[:1], dtype=np.str_), 2, 0)
+    except UserError as error:
+        missing.append(f"realism, beats in a row: {error}")
+        return None
+    return draw
+
+
+def _embedding(study: Study) -> realism.Embed | None:
+    """Return what the study's identifier of subjects sees in beats; None if it has none."""
+    if not study.has_model("identifier"):
+        return None
+    try:
+        identifier = load_model(study, "identifier")
+    except UserError:
+        return None
+    return identifier.embeddings if identifier.target == "subject" else None
+
+
+def fit_cnn_lstm(beats: BeatSet, seed: int) -> realism.Namer:
     """Return a CNN-LSTM, quickly trained on `beats`, that names the subject of single beats."""
     from core.models.cnn_lstm import Identifier
 
@@ -285,7 +331,11 @@ def _authenticity(study: Study, seed: int, missing: list[str]) -> dict[str, Any]
     if not study.has_model("authenticity"):
         missing.append("authenticity: no judge is trained")
         return {}
-    judge = load_model(study, "authenticity")
+    try:
+        judge = load_model(study, "authenticity")
+    except UserError as error:
+        missing.append(f"authenticity: {error}")
+        return {}
     figures: dict[str, Any] = {}
     for part in ("validation", "test"):
         real = study.beats(part)
@@ -294,13 +344,23 @@ def _authenticity(study: Study, seed: int, missing: list[str]) -> dict[str, Any]
             missing.append(f"authenticity: the {part} part is empty")
             continue
         of_real = judge.probability(real)
-        rng = np.random.default_rng(seed + 1)
+        files = [real.take(real.recording == name) for name in np.unique(real.recording)]
+        figures[f"{part}_real"] = {
+            "false_alarms": {
+                "value": float(np.mean([judge.is_synthetic(file) for file in files])),
+                "n": len(files),
+                "protocol": f"share of real {part} recordings that the judge calls synthetic",
+            }
+        }
         drawn = {
             model: draw_beats(study, model, real.subject, seed=seed + 1).signals
             for model in GENERATORS
             if study.has_model(model)
         }
-        drawn |= {kind: make(real, rng) for kind, make in FAKES.items()}
+        drawn |= {
+            kind: make_kind(kind, real, seed=seed + 1, options=study.info.options).signals
+            for kind in FAKES
+        }
         for forger, signals in drawn.items():
             fakes = replace(real, signals=np.ascontiguousarray(signals, dtype=np.float32))
             of_fakes = judge.probability(fakes)
@@ -308,8 +368,8 @@ def _authenticity(study: Study, seed: int, missing: list[str]) -> dict[str, Any]
             scores = np.r_[of_real, of_fakes]
             words = (
                 f"the study's judge on {len(real)} real {part} beats and as many fakes of the same "
-                f"subjects ({forger.replace('_', ' ')}); it learned train beats against the GAN, "
-                "the mixture and four kinds of crude fakes"
+                f"subjects ({forger.replace('_', ' ')}); it learned train beats against "
+                f"{len(judge.card.kinds)} kinds of fakes"
             )
             figures[f"{part}_{forger}"] = {
                 "auc": {
@@ -323,4 +383,12 @@ def _authenticity(study: Study, seed: int, missing: list[str]) -> dict[str, Any]
                     "protocol": f"accuracy of {words}",
                 },
             }
+            if forger in judge.card.kinds and len(judge.card.kinds) > 1:
+                rest = judge.without(forger)
+                left_out = np.r_[rest.probability(real), rest.probability(fakes)]
+                figures[f"{part}_{forger}"]["auc_left_out"] = {
+                    "value": float(roc_auc_score(truth, left_out)),
+                    "n": len(truth),
+                    "protocol": f"the same with this kind taken out of the judge: {words}",
+                }
     return figures

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -13,14 +13,25 @@ from typing import Any
 import numpy as np
 
 from core import __version__
-from core.beat_set import BeatSet, concatenate
+from core.alarms import alarms
+from core.beat_set import BeatSet
 from core.errors import UserError
-from core.fakes import make_fakes
+from core.fakes import KINDS, make_kind
+from core.filling import Filled, extra_beats
 from core.generating import GENERATORS, check_current, draw_beats
-from core.options import IDENTIFIER_FORMAT, MODEL_NAMES, ModelName, TrainOptions, parse_options
+from core.options import (
+    MODEL_FORMATS,
+    MODEL_NAMES,
+    AugmentationOptions,
+    ModelName,
+    PreprocessingOptions,
+    TrainOptions,
+    parse_options,
+)
 from core.partitions import SPLIT_WORDS
 from core.progress import Report, silent
 from core.study import Study, read_json, replace_folder, write_json, writing
+from core.sufficiency import sufficiency
 from core.tuning import best_settings, network_settings
 
 NEEDS: dict[str, tuple[str, ...]] = {
@@ -31,6 +42,11 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "identifier": (),
 }
 """Models that must be there before another is trained."""
+
+WHOLE_KINDS = ("spliced",)
+"""Kinds of fake of which the judge is shown one for each real beat."""
+FEW_BEATS = 200
+"""Below this the judge is shown a fake of each kind for each real beat."""
 
 PENDING = "training.json"
 """What is being trained: it lets ``--resume`` go on without being told again."""
@@ -46,6 +62,8 @@ def train(
     target: str = "auto",
     order: str = "auto",
     balance: str = "weights",
+    augment: str = "none",
+    augmentation: Mapping[str, float] | None = None,
     report: Report = silent,
 ) -> dict[str, Any]:
     """Fit and save models on the train part of a study.
@@ -65,10 +83,14 @@ def train(
         order: Of the identifier's network: ``cnn_lstm``, ``lstm_cnn``, or ``auto`` (what tuning
             found, else the CNN first).
         balance: How rare labels are made up for: ``weights``, ``draws`` or ``none``.
+        augment: What the identifier's rare classes are filled up with: ``none``, ``classic``
+            (varied copies of their beats), ``mixture`` or ``gan`` (beats that these draw).
+        augmentation: How far copies are varied, values of `core.options.AugmentationOptions`.
         report: Told about every epoch.
 
     Returns:
-        ``{"models": {name: "trained" | "kept"}, "seed", "preset"}``.
+        ``{"models": {name: "trained" | "kept"}, "seed", "preset", "remarks"}``; remarks say whether
+        there are enough beats, and what went wrong in a training.
 
     Raises:
         UserError: The study is too small for a model, or has nothing to resume.
@@ -81,6 +103,8 @@ def train(
         "target": target,
         "order": order,
         "balance": balance,
+        "augment": augment,
+        "augmentation": parse_options(AugmentationOptions, dict(augmentation or {})),
     }
     if models is not None:
         values["models"] = tuple(models)
@@ -88,10 +112,13 @@ def train(
             raise UserError("--models", "names no model", f"Name some of {', '.join(MODEL_NAMES)}")
     options = parse_options(TrainOptions, values)
     for name in options.models:
-        for needed in NEEDS[name]:
+        for needed in _needs(name, options):
             if needed not in options.models and not opened.has_model(needed):
+                asked = f" --augment {augment}" if needed not in NEEDS[name] else ""
                 raise UserError(
-                    f"--models {name}", f"needs a trained {needed}", f"Add {needed} to --models"
+                    f"--models {name}{asked}",
+                    f"needs a trained {needed}",
+                    f"Add {needed} to --models",
                 )
     pending = folder / "models" / PENDING
     if resume:
@@ -104,11 +131,26 @@ def train(
         for name in (n for n in MODEL_NAMES if n in options.models):
             outcome[name] = _train_one(opened, name, options, report)
         pending.unlink()
-    return {"models": outcome, "preset": options.preset, "seed": options.seed}
+    remarks = [sufficiency(opened)["verdict"]]
+    for name in (n for n in options.models if n in GENERATORS):
+        remarks += [f"{name}: {words}" for words in opened.card(name).get("alarms", [])]
+    return {
+        "models": outcome,
+        "preset": options.preset,
+        "seed": options.seed,
+        "remarks": remarks,
+    }
+
+
+def _needs(name: ModelName, options: TrainOptions) -> tuple[str, ...]:
+    """Return the models that must be there before another is trained with these options."""
+    if name == "identifier" and options.augment in GENERATORS:
+        return (*NEEDS[name], "autoencoder", options.augment)
+    return NEEDS[name]
 
 
 def _train_one(study: Study, name: ModelName, options: TrainOptions, report: Report) -> str:
-    for needed in NEEDS[name]:
+    for needed in _needs(name, options):
         check_current(study, needed)
     recipe = _recipe(study, name, options)
     if study.has_model(name) and study.card(name).get("recipe") == recipe:
@@ -125,8 +167,13 @@ def _train_one(study: Study, name: ModelName, options: TrainOptions, report: Rep
     model = FITS[name](study, options, checkpoint, report)
     model.save(new)
     own = read_json(new / "card.json") if (new / "card.json").is_file() else {}
-    write_json(new / "card.json", {**own, **_provenance(study, options), "recipe": recipe})
     history = getattr(model, "history", None)
+    told: dict[str, Any] = {}
+    if name == "gan":
+        told["alarms"] = alarms(history or [])
+    if name == "identifier":
+        told["augment"] = options.augment
+    write_json(new / "card.json", {**own, **told, **_provenance(study, options), "recipe": recipe})
     if history:
         write_json(new / "history.json", [_plain(entry) for entry in history])
     replace_folder(new, final)
@@ -134,24 +181,33 @@ def _train_one(study: Study, name: ModelName, options: TrainOptions, report: Rep
     return "trained"
 
 
-def _recipe(study: Study, name: str, options: TrainOptions) -> dict[str, Any]:
+def _recipe(study: Study, name: ModelName, options: TrainOptions) -> dict[str, Any]:
     """Return what decides how a model comes out; equal recipes give equal models."""
     return {
+        "format": MODEL_FORMATS[name],
         "study": study.info.fingerprint,
         "preset": options.preset,
         "seed": options.seed,
         "target": options.target if name == "identifier" else "",
         "tuned": best_settings(study) if name == "identifier" else None,
-        **(_identifier_recipe(options) if name == "identifier" else {}),
+        **(_identifier_recipe(study, options) if name == "identifier" else {}),
         "needs": {needed: study.card(needed)["recipe"] for needed in NEEDS[name]},
     }
 
 
-def _identifier_recipe(options: TrainOptions) -> dict[str, Any]:
+def _identifier_recipe(study: Study, options: TrainOptions) -> dict[str, Any]:
+    """Return the identifier's own part; the generator that taught it is not needed afterwards."""
+    augmented: dict[str, Any] = {}
+    if options.augment != "none":
+        augmented["augment"] = options.augment
+    if options.augment == "classic":
+        augmented["augmentation"] = options.augmentation.model_dump()
+    if options.augment in GENERATORS:
+        augmented["taught_by"] = study.card(options.augment)["recipe"]
     return {
-        "format": IDENTIFIER_FORMAT,
         "order": options.order,
         "balance": options.balance,
+        **augmented,
     }
 
 
@@ -239,23 +295,37 @@ def _fit_gan(study: Study, options: TrainOptions, checkpoint: Path, report: Repo
 
 
 def _fit_authenticity(study: Study, options: TrainOptions, checkpoint: Path, report: Report) -> Any:
-    """Fit the judge on train beats against as many of each subject from a panel of forgers.
+    """Fit the judge on train beats against fakes of each kind of `core.fakes` and both generators.
 
-    A third each comes from the GAN, the mixture and crude fakes: a judge of generators alone,
-    once these are good, stands at chance and lets anything pass.
+    A machine a kind: a judge of generators alone, once these are good, stands at chance and lets
+    anything pass. Each kind is made of half of the beats; of spliced ones, which are the hardest
+    to tell, there is one for each.
     """
     from core.models.authenticity import AuthenticityJudge
 
     real = study.beats("train")
-    forger = np.arange(len(real)) % 3
-    panel = [
-        draw_beats(study, name, real.subject[forger == number], seed=options.seed)
-        for number, name in enumerate(GENERATORS)
-        if (forger == number).any()
-    ]
-    if (forger == 2).any():
-        panel.append(make_fakes(real.take(forger == 2), seed=options.seed))
-    return AuthenticityJudge.fit(real, concatenate(panel), seed=options.seed, report=report)
+    rng = np.random.default_rng(options.seed)
+    panel = {
+        name: draw_beats(study, name, real.subject[_half(len(real), rng)], seed=options.seed)
+        for name in GENERATORS
+    }
+    panel |= fake_panel(real, seed=options.seed, prepared=study.info.options)
+    return AuthenticityJudge.fit(real, panel, seed=options.seed, report=report)
+
+
+def fake_panel(real: BeatSet, *, seed: int, prepared: PreprocessingOptions) -> dict[str, BeatSet]:
+    """Return the fakes of each kind of `core.fakes` that a judge learns beside its real beats."""
+    rng = np.random.default_rng(seed)
+    panel = {}
+    for number, kind in enumerate(KINDS):
+        made_of = real if kind in WHOLE_KINDS else real.take(_half(len(real), rng))
+        panel[kind] = make_kind(kind, made_of, seed=seed + number, options=prepared)
+    return panel
+
+
+def _half(n: int, rng: np.random.Generator) -> np.ndarray:
+    """Return positions of every other of n beats, drawn at random; of few, all of them."""
+    return np.arange(n) if n < FEW_BEATS else np.sort(rng.permutation(n)[: n // 2])
 
 
 def _fit_identifier(study: Study, options: TrainOptions, checkpoint: Path, report: Report) -> Any:
@@ -263,16 +333,24 @@ def _fit_identifier(study: Study, options: TrainOptions, checkpoint: Path, repor
     from core.models.label_identifier import LabelIdentifier, label_settings
 
     beats = study.beats("train")
-    target = options.target
-    if target == "auto":
-        one_subject = len(set(beats.subject)) < 2
-        target = "label" if one_subject and len(set(beats.label) - {""}) > 1 else "subject"
+    one_subject = len(set(beats.subject)) < 2
+    by_label = one_subject and len(set(beats.label) - {""}) > 1
+    target: Filled = "label" if by_label else "subject"
+    if options.target != "auto":
+        target = options.target
     order = {} if options.order == "auto" else {"order": options.order}
     common: dict[str, Any] = {
         "preset": options.preset,
         "seed": options.seed,
         "report": report,
         "checkpoint": checkpoint,
+        "extra": extra_beats(
+            study,
+            options.augment,
+            target=target,
+            seed=options.seed,
+            options=options.augmentation,
+        ),
     }
     if target == "label":
         settings = replace(label_settings(options.preset), **order)

@@ -17,6 +17,7 @@ import numpy as np
 
 from core.beat_set import BEATS_FORMATS, BeatSet, BoolArray, is_exported, read_beats, write_beats
 from core.errors import UserError, did_you_mean
+from core.fakes import WORDS as FAKE_WORDS
 from core.gallery import (
     Enrolment,
     Origin,
@@ -35,13 +36,20 @@ from core.gallery import (
 from core.generating import (
     GENERATORS,
     HEART_RATE_RANGE,
+    LEAST_SDNN_MS,
     MAX_BEATS,
+    NOISE_KINDS,
+    SECONDS_RANGE,
     choose_subjects,
     draw_beats,
+    draw_strip,
     load_model,
 )
 from core.options import PrepareOptions, SignalKind, parse_options
 from core.progress import Progress, Report, silent
+from core.provenance import Provenance
+from core.recording import SYNTHETIC, StrArray
+from core.signal_files import check_signal_path, write_strip
 from core.study import Study, replace_folder
 from core.training import train
 from core.verdict import REFRESH_BEATS, Verdict, is_confident, judge
@@ -57,6 +65,7 @@ __all__ = [
     "identify",
     "peaks",
     "prepare",
+    "quiz",
     "read_probe",
     "remove_enrolled",
     "train",
@@ -71,6 +80,8 @@ STANDARD_LEADS = frozenset(
     ["I", "II", "III", "AVR", "AVL", "AVF", "MLII", *(f"V{i}" for i in range(1, 7))]
 )
 DEMO_NAME = "Demo (simulated)"
+SAME_BEAT_DISTANCE = 0.005
+"""Closer than this two beats are one and the same, rounding and another rate aside."""
 NO_CLEAR_BEAT = "no clear beat was found"
 LEAST_HEIGHT, MOST_HEIGHT = 1e-6, 1e6
 """What a beat of a file of beats is higher and lower than, in whatever unit: a heart's are some
@@ -147,29 +158,63 @@ def generate(
     out: str | Path,
     *,
     model: str = "gan",
-    per_subject: int = 50,
+    per_subject: int | None = None,
+    seconds: float | None = None,
     subjects: Sequence[str] | None = None,
     label: str | None = None,
     heart_rate: float | None = None,
+    sdnn: float | None = None,
+    noise: str = "off",
     days: str = "recorded",
     seed: int = 0,
     report: Report = silent,
 ) -> dict[str, Any]:
-    """Write synthetic beats of a study's subjects to ``.npz`` or ``.csv``.
+    """Write synthetic beats of a study's subjects, or with `seconds` a strip of one of them.
+
+    Args:
+        study: A study whose autoencoder and `model` are trained.
+        out: ``.npz`` or ``.csv`` for beats; ``.hea``, ``.edf`` or ``.csv`` for a strip.
+        model: ``gan`` or ``mixture``.
+        per_subject: Beats of each subject, 50 by default; not with `seconds`.
+        seconds: Length of a continuous strip of one subject, a whole number.
+        subjects: Who to draw; everybody by default, but one for a strip.
+        label: Beats of this label only.
+        heart_rate: Beats per minute; the subject's own by default.
+        sdnn: For a strip: standard deviation of RR in ms; the subject's own by default.
+        noise: For a strip: ``off``, or ``real`` for wander and noise like the recording's.
+        days: ``recorded`` or ``new``.
+        seed: Seed of every random step.
+        report: Told when it begins and ends.
 
     Raises:
         UserError: The model is not trained, or a subject, label or number cannot be had.
     """
     path = Path(out)
+    if seconds is not None:
+        return _generate_strip(
+            study,
+            path,
+            seconds,
+            per_subject=per_subject,
+            subjects=subjects,
+            options={
+                "model": model,
+                "label": label,
+                "heart_rate": heart_rate,
+                "sdnn": sdnn,
+                "noise": noise,
+                "days": days,
+                "seed": seed,
+            },
+            report=report,
+        )
+    for name, given in (("--sdnn", sdnn is not None), ("--noise", noise != "off")):
+        if given:
+            raise UserError(name, "is for strips only", "Give --seconds with it, or leave it out")
     if path.suffix.lower() not in BEATS_FORMATS:
         raise UserError(path, "is not a name for a file of beats", "End it in .npz or .csv")
-    if model not in GENERATORS:
-        raise UserError("--model", f"{model!r} is no generator", did_you_mean(model, GENERATORS))
-    low, high = HEART_RATE_RANGE
-    if heart_rate is not None and not low <= heart_rate <= high:
-        raise UserError(
-            "--heart-rate", f"{heart_rate:g} is out of range", f"Give {low:g} to {high:g} a minute"
-        )
+    _check_wishes(model, heart_rate)
+    per_subject = 50 if per_subject is None else per_subject
     opened = Study.open(Path(study))
     chosen = choose_subjects(opened, list(subjects) if subjects else None, label=label)
     most = max(1, MAX_BEATS // max(1, len(chosen)))
@@ -182,7 +227,9 @@ def generate(
     beats = draw_beats(
         opened, model, names, seed=seed, days=days, label=label, heart_rate=heart_rate
     )
-    write_beats(beats, path)
+    rate = () if heart_rate is None else (("Heart rate", f"{heart_rate:g} a minute"),)
+    told = Provenance(model=model, seed=seed, study=opened.info.name, days=days, more=rate)
+    write_beats(beats, path, provenance=told)
     report(Progress("generate", 1, 1))
     return {
         "file": str(out),
@@ -191,6 +238,75 @@ def generate(
         "model": model,
         "days": days,
         "seed": seed,
+        "synthetic": True,
+    }
+
+
+def _check_wishes(model: str, heart_rate: float | None) -> None:
+    if model not in GENERATORS:
+        raise UserError("--model", f"{model!r} is no generator", did_you_mean(model, GENERATORS))
+    low, high = HEART_RATE_RANGE
+    if heart_rate is not None and not low <= heart_rate <= high:
+        raise UserError(
+            "--heart-rate", f"{heart_rate:g} is out of range", f"Give {low:g} to {high:g} a minute"
+        )
+
+
+def _generate_strip(
+    study: str | Path,
+    path: Path,
+    seconds: float,
+    *,
+    per_subject: int | None,
+    subjects: Sequence[str] | None,
+    options: dict[str, Any],
+    report: Report,
+) -> dict[str, Any]:
+    """Write a strip of one subject; `options` are those of `draw_strip`, by name."""
+    low, high = SECONDS_RANGE
+    sdnn, noise = options["sdnn"], options["noise"]
+    if per_subject is not None:
+        raise UserError(
+            "--seconds", "cannot be asked for with --per-subject", "Give one of the two"
+        )
+    if seconds != seconds or not low <= seconds <= high or seconds % 1:
+        raise UserError(
+            "--seconds",
+            f"{seconds:g} is out of range",
+            f"Give a whole number from {low} to {high}",
+        )
+    check_signal_path(path)
+    _check_wishes(options["model"], options["heart_rate"])
+    if sdnn is not None and not sdnn >= LEAST_SDNN_MS:
+        raise UserError("--sdnn", f"{sdnn:g} is too little", f"Give at least {LEAST_SDNN_MS:g} ms")
+    if noise not in NOISE_KINDS:
+        raise UserError("--noise", f"{noise!r} is not allowed", did_you_mean(noise, NOISE_KINDS))
+    opened = Study.open(Path(study))
+    chosen = choose_subjects(opened, list(subjects) if subjects else None, label=options["label"])
+    if len(chosen) != 1:
+        raise UserError(
+            "--subject",
+            f"a strip is of one subject, not of {len(chosen)}",
+            f"Name one, such as --subject {chosen[0]}",
+        )
+    report(Progress("generate", 0, 1))
+    strip = draw_strip(opened, subject=chosen[0], seconds=int(seconds), **options)
+    files = write_strip(strip, path)
+    report(Progress("generate", 1, 1))
+    rr = np.diff(strip.r_peaks) / strip.sampling_rate
+    return {
+        "file": str(files[0]),
+        "files": [str(file) for file in files],
+        "subject": chosen[0],
+        "seconds": len(strip.signal) / strip.sampling_rate,
+        "beats": len(strip.r_peaks),
+        "heart_rate": round(60 / float(rr.mean()), 2) if len(rr) else None,
+        "sdnn": round(float(rr.std(ddof=1)) * 1000, 2) if len(rr) > 1 else None,
+        "leads": list(strip.leads),
+        "noise": noise,
+        "model": options["model"],
+        "days": options["days"],
+        "seed": options["seed"],
         "synthetic": True,
     }
 
@@ -243,11 +359,18 @@ class Probe:
         beats: Beats that were kept; if none were, those that were found.
         reason: What is wrong with them, in one sentence; empty if nothing is.
         remark: What else is worth knowing of the file.
+        marked: Whether the file is a recording that says that it is synthetic.
     """
 
     beats: BeatSet
     reason: str = ""
     remark: str = ""
+    marked: bool = False
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the file says that it is synthetic, whole or in part."""
+        return self.marked or bool(self.beats.synthetic.any())
 
 
 def read_probe(
@@ -312,17 +435,18 @@ def _read_probe(study: Study, file: str | Path, *, source_rate: float | None) ->
     )
     kept = result.rejected == ""
     remark = _left_out_remark(kept)
+    marked = SYNTHETIC in recording.remarks
     if result.recording_rejected:
         reason = result.recording_rejected.rstrip(".")
-        return Probe(beats.take(kept) if kept.any() else beats, reason, remark)
+        return Probe(beats.take(kept) if kept.any() else beats, reason, remark, marked)
     if not kept.any():
-        return Probe(beats, NO_CLEAR_BEAT, remark)
+        return Probe(beats, NO_CLEAR_BEAT, remark, marked)
     lead = result.leads[0]
     known = {name for row in study.recordings["leads"] for name in str(row).split(", ")}
     reason = ""
     if not several and lead not in known and _is_standard(lead) and any(map(_is_standard, known)):
         reason = f"its lead is {lead}, the study's is {study.info.leads[0]}"
-    return Probe(beats.take(kept), reason, remark)
+    return Probe(beats.take(kept), reason, remark, marked)
 
 
 def _have_amplitude(beats: BeatSet) -> BoolArray:
@@ -365,18 +489,129 @@ def authenticate(
 ) -> dict[str, Any]:
     """Tell whether beats are real or synthetic, by a judge trained on this study.
 
+    Beats that are closer to a train beat than `NEAR_COPY_DISTANCE` are copies of it, which the
+    judge, rightly, takes for real. A recording or an export of the study's own train part is one
+    of its sources and stays real; a file of beats most of which are altered copies, or which says
+    of itself that it is synthetic and copies, is synthetic.
+
     Returns:
-        ``{"beats": [probability that it is synthetic], "synthetic": bool}``.
+        ``{"beats": [probability that it is synthetic], "synthetic": bool, "verdict": sentence,
+        "outcome": "real" | "synthetic" | "copies" | "unknown", "reasons": [{"feature", "words",
+        "weight"}], "copies": [bool a beat], "unlike": [bool a beat]}``. ``reasons`` are what moved
+        the judge most, a positive weight towards synthetic. ``unknown``: the beats are unlike all
+        that the judge learned, of another lead, or too poor; ``synthetic`` is then false.
     """
+    from core.evaluation.privacy import NEAR_COPY_DISTANCE, nearest_distances
+
     opened = Study.open(Path(study))
     judge = load_model(opened, "authenticity")
     beats, reason = read_probe(opened, file, source_rate=source_rate)
     if not len(beats):
         raise UserError(file, reason or "has no beats", "Give a recording with clear heartbeats")
-    probability = judge.probability(beats)
+    report(Progress("authenticate", 0, 2))
+    opinion = judge.examine(beats)
+    report(Progress("authenticate", 1, 2))
+    train_beats = opened.beats("train")
+    distances = nearest_distances(beats.signals, train_beats.signals, opened.sampling_rate)
+    copies = distances < NEAR_COPY_DISTANCE
+    outcome = "synthetic" if opinion.synthetic else "real" if opinion.certain else "unknown"
+    if reason:
+        outcome = "unknown"
+    if np.mean(copies) > 0.5:
+        altered = bool(np.median(distances[copies]) > SAME_BEAT_DISTANCE)
+        of_beats = bool((beats.r_sample < 0).all()) or is_exported(Path(file))
+        told = of_beats and (altered or bool(beats.synthetic.all()))
+        outcome = "copies" if told or opinion.synthetic else "real"
+    verdict = _authenticity_words(outcome, opinion, own=bool(np.mean(copies) > 0.5))
+    if reason and outcome == "unknown":
+        verdict = f"Cannot tell: {reason}."
+    report(Progress("authenticate", 2, 2))
     return {
-        "beats": [round(float(p), 6) for p in probability],
-        "synthetic": judge.is_synthetic(beats),
+        "beats": [round(float(p), 6) for p in opinion.probability],
+        "synthetic": outcome in ("synthetic", "copies"),
+        "verdict": verdict,
+        "outcome": outcome,
+        "reasons": [
+            {"feature": r.feature, "words": r.words, "weight": round(r.weight, 4)}
+            for r in opinion.reasons
+        ],
+        "copies": [bool(copy) for copy in copies],
+        "unlike": [bool(unlike) for unlike in opinion.unlike],
+    }
+
+
+def _authenticity_words(outcome: str, opinion: Any, *, own: bool) -> str:
+    """Return what is to be said of a file's beats, in a sentence."""
+    if outcome == "copies":
+        return "Synthetic, and not new: most are copies of beats of the study's train part."
+    if outcome == "unknown":
+        return "Cannot tell: most of these beats are unlike all that the judge learned."
+    if outcome == "synthetic":
+        return f"Synthetic: most like {FAKE_WORDS.get(opinion.kind, opinion.kind)}."
+    if own:
+        return "Real, as far as can be told: most are beats of the study's own train part."
+    return "Real, as far as can be told."
+
+
+def quiz(
+    study: str | Path,
+    *,
+    model: str = "gan",
+    subject: str | None = None,
+    part: str = "beat",
+    seed: int = 0,
+    report: Report = silent,
+) -> dict[str, Any]:
+    """Mix real and generated beats for a person to tell apart, and let the judge tell them, too.
+
+    The real beats are of the validation part, which no model was fitted to; where it has too few,
+    of the test part, else of the train part.
+
+    Args:
+        study: A study with a generator and a judge.
+        model: ``gan`` or ``mixture``.
+        subject: Beats in a row of one recording of this subject, some exchanged; by default lone
+            beats of many subjects, half of them generated.
+        part: What is exchanged in a row: a key of `core.comparison.PARTS`.
+        seed: Of every choice.
+        report: Told at the beginning and the end.
+
+    Returns:
+        ``{"signals": (n, n_samples, n_leads), "synthetic": (n,), "judge": (n,) probabilities,
+        "subjects": (n,), "partition", "part", "model", "seed"}``, all plain lists.
+
+    Raises:
+        UserError: A model is missing, or there are too few real beats.
+    """
+    from core import comparison
+
+    report(Progress("quiz", 0, 1))
+    opened = Study.open(Path(study))
+    judge = load_model(opened, "authenticity")
+    known = choose_subjects(opened, None if subject is None else [subject])
+    for partition in ("validation", "test", "train"):
+        beats = opened.beats(partition)
+        real = beats.take(np.isin(beats.subject, known))
+        if comparison.is_enough(real, in_a_row=subject is not None):
+            break
+
+    def draw(subjects: StrArray) -> BeatSet:
+        return draw_beats(opened, model, subjects, seed=seed)
+
+    if subject is None:
+        found = comparison.mixed_round(real, draw, seed=seed)
+    else:
+        found = comparison.exchanged_row(real, draw, part=part, seed=seed)
+    report(Progress("quiz", 1, 1))
+    return {
+        "signals": comparison.told_values(found.beats.signals),
+        "synthetic": [bool(one) for one in found.exchanged],
+        "judge": [round(float(p), 6) for p in judge.probability(found.beats)],
+        "subjects": [str(name) for name in found.beats.subject],
+        "partition": partition,
+        "part": found.part,
+        "model": model,
+        "seed": seed,
     }
 
 
@@ -435,7 +670,7 @@ def identify(
         if refresh:
             digest = digest_of(probe.beats)
             new = is_confident(identifier, probe.beats, verdict) and digest not in known
-            if new and not probe.beats.synthetic.any():
+            if new and not probe.synthetic:
                 known.add(digest)
                 one = _enrolment(entry["predicted"], file, probe, origin="refreshed")
                 confident.append((entry, one))
@@ -611,7 +846,7 @@ def enroll(
         verdict = judge(identifier, probe.beats, probe.reason)
         digest = digest_of(probe.beats)
         reason = verdict.fault or known.get(digest, "")
-        if not reason and probe.beats.synthetic.any():
+        if not reason and probe.synthetic:
             reason = "its beats are synthetic"
         if reason:
             refusals.append(UserError(file, reason, "Give another recording of this person"))

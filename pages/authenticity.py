@@ -1,23 +1,28 @@
-"""Authenticity: real or synthetic, by the study's judge, with a probability a beat."""
+"""Authenticity: real or synthetic, by the study's judge, and by the viewer in a blind quiz."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
 import streamlit as st
 
 from core import jobs
-from core.jobs import JobState
-from core.plots.figures import probability_histogram
 from core.study import Study
-from pages.parts import content, figures_table, frame, job_panel, sidebar, uploads
+from pages.parts import (
+    content,
+    figures_table,
+    frame,
+    job_panel,
+    judgement,
+    quiz,
+    sidebar,
+    uploads,
+)
 
 REAL_BEATS = 200
 """Beats of a subject that are judged at a time."""
-
-UNSURE = 0.1
-"""A mean probability that is closer than this to 0.5 is no verdict."""
+SECTION_KEY = "authenticity-section"
+JUDGE, QUIZ, TRUST = "Judge beats", "Real or generated?", "How far to trust the judge"
 
 
 def choices(study: Study) -> dict[str, Path]:
@@ -28,8 +33,9 @@ def choices(study: Study) -> dict[str, Path]:
             asked = job.arguments
             path = Path(asked["out"])
             who = ", ".join(asked.get("subjects") or ["all"])
+            kind = f"strip of {asked['seconds']:g} s, " if asked.get("seconds") else ""
             if path.is_file():
-                name = f"{who}, {asked['model']}, seed {asked['seed']} ({path.stem[-8:]})"
+                name = f"{who}, {kind}{asked['model']}, seed {asked['seed']} ({path.stem[-8:]})"
                 found.setdefault(name, path)
     return found
 
@@ -79,41 +85,25 @@ def draw_choice(study: Study) -> None:
                 st.rerun()
 
 
-def draw_verdict(study: Study, job: JobState) -> None:
-    """Draw the verdict with its probability, the histogram and the list of beats."""
-    probability = job.result["beats"]
-    mean = sum(probability) / len(probability)
-    said = "Synthetic" if job.result["synthetic"] else "Real"
-    sure = mean if job.result["synthetic"] else 1 - mean
-    name = Path(job.arguments["file"]).name
-    if abs(mean - 0.5) < UNSURE:
-        st.header(f"Too close to call: synthetic with probability {mean:.2f}")
-    else:
-        st.header(f"{said}, with probability {sure:.2f}")
-    st.caption(
-        f"{name}: mean over {len(probability)} beats. A judge of beats, trained on this study's "
-        "people and generators; of others it knows nothing."
+def draw_judging(study: Study) -> None:
+    """Draw the choice of beats, and what the judge said last."""
+    draw_choice(study)
+    job = job_panel.first_time(
+        study.folder,
+        "authenticate",
+        lambda: job_panel.submit(
+            study.folder, "authenticate", file=str(real_choice(study, study.subjects[0]))
+        ),
     )
-    st.plotly_chart(
-        probability_histogram(probability),
-        key="judge-histogram",
-        alt=f"Probabilities of {len(probability)} beats of being synthetic",
-    )
-    with st.expander("Each beat"):
-        table = pd.DataFrame(
-            {
-                "Beat": range(1, len(probability) + 1),
-                "Probability that it is synthetic": probability,
-                "Said": ["synthetic" if p > 0.5 else "real" for p in probability],
-            }
-        )
-        st.dataframe(table, hide_index=True, alt="Probability of each beat")
+    done = job_panel.outcome(study.folder, job, key="judge")
+    if done is not None:
+        own = Path(done.arguments["file"]) in choices(study).values()
+        judgement.draw(done, generated=own)
 
 
-def draw_judge(study: Study) -> None:
+def draw_trust(study: Study) -> None:
     """Draw how well the judge tells held-out beats apart."""
     card = study.card("authenticity")
-    st.header("How far the judge can be trusted")
     with st.grid(3):
         for key, label in (("accuracy", "Accuracy"), ("auc", "AUC"), ("brier", "Brier score")):
             if isinstance(card.get(key), int | float):
@@ -127,18 +117,12 @@ def draw(study: Study) -> None:
     if not study.has_model("authenticity"):
         sidebar.draw_untrained(study, "authenticity", "The judge is not trained yet.")
         return
-    draw_choice(study)
-    job = job_panel.first_time(
-        study.folder,
-        "authenticate",
-        lambda: job_panel.submit(
-            study.folder, "authenticate", file=str(real_choice(study, study.subjects[0]))
-        ),
-    )
-    done = job_panel.outcome(study.folder, job, key="judge")
-    if done is not None:
-        draw_verdict(study, done)
-    draw_judge(study)
+    sections = {JUDGE: draw_judging, QUIZ: quiz.draw, TRUST: draw_trust}
+    tabs = st.tabs(list(sections), key=SECTION_KEY, on_change="rerun")
+    for section, tab in zip(sections.values(), tabs, strict=True):
+        if tab.open:
+            with tab:
+                section(study)
 
 
 frame.ensure_app()

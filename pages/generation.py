@@ -10,16 +10,37 @@ import streamlit as st
 from core.beat_set import read_beats
 from core.generating import GENERATORS, HEART_RATE_RANGE
 from core.jobs import JobState
-from core.plots.signals import Panel, beats_side_by_side, mean_and_spread
+from core.plots import linked
+from core.plots.signals import Panel, mean_and_spread
 from core.plots.style import GENERATED
 from core.study import Study
-from pages.parts import content, figures_table, frame, job_panel, sidebar
+from pages.parts import (
+    closeness,
+    content,
+    frame,
+    generator_figures,
+    job_panel,
+    planes,
+    sidebar,
+    strip_form,
+    swap_test,
+)
+from pages.parts.words import GENERATOR_WORDS
 
-MODEL_WORDS = {"gan": "GAN (conditional)", "mixture": "Gaussian mixture"}
 DAY_WORDS = {"recorded": "as on the recorded days", "new": "as on another day"}
 MOST_ASKED = 1000
 DEFAULT_BEATS = 50
 MAX_SEED = 2**31 - 1
+SECTION_KEY = "generation-section"
+BESIDE, POINTS, COPIES, SWAP, STRIP, FIGURES = (
+    "Side by side",
+    "Points",
+    "Not a copy?",
+    "Swap test",
+    "Strip",
+    "How close",
+)
+ANY = "any"
 
 
 def begin(study: Study, **arguments: Any) -> str:
@@ -37,6 +58,13 @@ def train_subjects(study: Study) -> list[str]:
     return list(dict.fromkeys(kept.loc[kept["partition"] == "train", "subject"]))
 
 
+def train_labels(study: Study) -> list[str]:
+    """Return the labels of train beats; none where there is one at most."""
+    kept = content.kept_beats(study)
+    found = kept.loc[kept["partition"] == "train", "label"].unique().tolist()
+    return sorted(str(label) for label in found if label) if len(found) > 1 else []
+
+
 def draw_form(study: Study, models: list[str]) -> None:
     """Draw what can be chosen; begin a job."""
     with st.form("generate"):
@@ -44,7 +72,10 @@ def draw_form(study: Study, models: list[str]) -> None:
             subject = st.selectbox("Subject", train_subjects(study), key="generate-subject")
             number = st.number_input("Beats", 1, MOST_ASKED, DEFAULT_BEATS, key="generate-number")
             model = st.selectbox(
-                "Model", models, format_func=lambda name: MODEL_WORDS[name], key="generate-model"
+                "Model",
+                models,
+                format_func=lambda name: GENERATOR_WORDS[name],
+                key="generate-model",
             )
             days = st.selectbox(
                 "Day", list(DAY_WORDS), format_func=lambda d: DAY_WORDS[d], key="generate-days"
@@ -61,6 +92,10 @@ def draw_form(study: Study, models: list[str]) -> None:
                 key="generate-rate",
             )
             seed = st.number_input("Seed", 0, MAX_SEED, 0, key="generate-seed")
+            labels = train_labels(study)
+            label = ANY
+            if labels:
+                label = st.selectbox("Label", [ANY, *labels], key="generate-label")
         if not st.form_submit_button("Generate", icon=":material/vital_signs:"):
             return
     with job_panel.one_sentence():
@@ -72,44 +107,51 @@ def draw_form(study: Study, models: list[str]) -> None:
             days=days,
             seed=int(seed),
             **({} if rate is None else {"heart_rate": float(rate)}),
+            **({} if label == ANY else {"label": label}),
         )
         st.rerun()
 
 
-def draw_result(study: Study, job: JobState | None, subject: str) -> None:
-    """Draw real, smoothed and, once they are there, generated beats of a subject."""
-    lead = content.lead_picker(study, "generate-lead")
-    panels, missing = content.real_panels(study, subject, lead)
-    path = Path(job.arguments["out"]) if job is not None else None
-    if path is not None and path.is_file():
-        beats = read_beats(path)
-        panels.append(Panel("Generated", GENERATED, beats.signals[:, :, lead]))
-    scale = content.beat_scale(study)
-    title = f"Subject {subject}"
-    if job is not None:
-        asked = job.arguments
-        title += (
-            f": {asked['per_subject']} beats by the {MODEL_WORDS[asked['model']]}, "
-            f"{DAY_WORDS[asked['days']]}, seed {asked['seed']}"
-        )
-        if asked.get("heart_rate"):
-            title += f", {asked['heart_rate']:g} beats a minute"
-    st.header(title)
-    st.plotly_chart(
-        beats_side_by_side(panels, scale),
-        key="side-by-side",
-        alt=f"Beats of {subject}: " + ", ".join(p.name.lower() for p in panels),
+def title_of(job: JobState) -> str:
+    """Return what a job was asked for, in words."""
+    asked = job.arguments
+    said = (
+        f"{asked['per_subject']} beats by the {GENERATOR_WORDS[asked['model']]}, "
+        f"{DAY_WORDS[asked['days']]}, seed {asked['seed']}"
     )
+    if asked.get("label"):
+        said += f", label {asked['label']}"
+    if asked.get("heart_rate"):
+        said += f", {asked['heart_rate']:g} beats a minute"
+    return said
+
+
+def draw_beats(
+    study: Study, subject: str, path: Path | None = None, label: str | None = None
+) -> None:
+    """Draw real, smoothed and, where there is a file of them, generated beats of a subject."""
+    lead = content.lead_picker(study, "generate-lead")
+    panels, missing = content.real_panels(study, subject, lead, label=label)
+    if path is not None:
+        panels.append(Panel("Generated", GENERATED, read_beats(path).signals[:, :, lead]))
+    scale = content.beat_scale(study)
+    st.echarts_chart(
+        linked.side_by_side(panels, scale),
+        key="side-by-side",
+        height=linked.HEIGHT_PX,
+        alt=f"Beats of {subject} on one scale: " + ", ".join(p.name.lower() for p in panels),
+    )
+    st.caption("Point anywhere: the cursor shows in every panel, with the value of each mean.")
     st.plotly_chart(
-        mean_and_spread(panels[-2:], scale),
+        mean_and_spread(panels, scale),
         key="generated-spread",
         alt=f"Mean and spread of the beats of {subject}",
     )
     st.caption(
-        "Bands: one standard deviation. Real: the filtered signal; smoothed: what the models "
-        f"learn. {missing}"
+        "Lines: means; bands: one standard deviation. Real: the filtered signal; smoothed: what "
+        f"the models learn. {missing}"
     )
-    if path is not None and path.is_file():
+    if path is not None:
         draw_download(path)
 
 
@@ -127,6 +169,28 @@ def draw_download(path: Path) -> None:
     st.caption("Every row of the file says that it is synthetic.")
 
 
+def is_of_beats(job: JobState) -> bool:
+    """Tell whether a job generates beats, not a strip."""
+    return not job.arguments.get("seconds")
+
+
+def draw_section(study: Study, name: str, job: JobState, path: Path) -> None:
+    """Draw one section of what was generated."""
+    asked = job.arguments
+    if name == BESIDE:
+        draw_beats(study, asked["subjects"][0], path, asked.get("label"))
+    elif name == POINTS:
+        planes.draw(study, path, asked["subjects"])
+    elif name == COPIES:
+        closeness.draw(study, path)
+    elif name == SWAP:
+        swap_test.draw(study, asked["subjects"][0], asked["model"])
+    elif name == STRIP:
+        strip_form.draw(study, asked["subjects"][0], asked["model"], asked["days"], MAX_SEED)
+    else:
+        generator_figures.draw(study)
+
+
 def draw(study: Study) -> None:
     """Draw the page of a study: the real beats at once, the rest when it is there."""
     models = [name for name in GENERATORS if study.has_model(name)]
@@ -134,10 +198,12 @@ def draw(study: Study) -> None:
     if not models or not study.has_model("autoencoder"):
         sidebar.draw_untrained(study, "gan", "No generator is trained yet.")
         if subjects:
-            draw_result(study, None, st.selectbox("Subject", subjects, key="real-subject"))
+            subject = st.selectbox("Subject", subjects, key="real-subject")
+            st.header(f"Subject {subject}")
+            draw_beats(study, subject)
         return
     draw_form(study, models)
-    job = job_panel.first_time(
+    job_id = job_panel.first_time(
         study.folder,
         "generate",
         lambda: begin(
@@ -148,12 +214,21 @@ def draw(study: Study) -> None:
             days="recorded",
             seed=0,
         ),
+        counts=is_of_beats,
         model=models[0],
     )
-    done = job_panel.outcome(study.folder, job, key="generate")
-    draw_result(study, done, done.arguments["subjects"][0] if done else subjects[0])
-    st.header("How close they come to real beats")
-    figures_table.draw(study, only="realism")
+    done = job_panel.outcome(study.folder, job_id, key="generate")
+    path = Path(done.arguments["out"]) if done is not None else None
+    if done is None or path is None or not path.is_file():
+        st.header(f"Subject {subjects[0]}")
+        draw_beats(study, subjects[0])
+        return
+    st.header(f"Subject {', '.join(done.arguments['subjects'])}: {title_of(done)}")
+    names = (BESIDE, POINTS, COPIES, SWAP, STRIP, FIGURES)
+    for name, tab in zip(names, st.tabs(names, key=SECTION_KEY, on_change="rerun"), strict=True):
+        if tab.open:
+            with tab:
+                draw_section(study, name, done, path)
 
 
 frame.ensure_app()

@@ -15,9 +15,10 @@ from core.options import MODEL_NAMES
 from core.partitions import SPLIT_WORDS
 from core.plots.figures import loss_curves
 from core.study import Study, read_json
+from core.sufficiency import sufficiency
 from core.training import NEEDS
 from core.tuning import TRIAL_RANGE, read_trials
-from pages.parts import content, frame, job_panel, sidebar
+from pages.parts import augmentation_preview, content, frame, job_panel, sidebar
 
 MODEL_WORDS: dict[str, str] = {
     "autoencoder": "Autoencoder: beats to codes and back",
@@ -48,6 +49,15 @@ IDENTIFIER_OPTIONS: dict[str, tuple[str, dict[str, str]]] = {
         "Rare labels",
         {"weights": "count more", "draws": "are drawn more often", "none": "are left rare"},
     ),
+    "augment": (
+        "Rare classes are filled up with",
+        {
+            "none": "nothing",
+            "classic": "varied copies of their beats",
+            "mixture": "beats of the mixture",
+            "gan": "beats of the GAN",
+        },
+    ),
 }
 MAX_SEED = 2**31 - 1
 USUAL_TRIALS = 20
@@ -74,6 +84,20 @@ def draw_models(study: Study) -> None:
         f"subjects in the train part; {SPLIT_WORDS[study.info.options.split]}."
     )
     st.dataframe(pd.DataFrame(rows), hide_index=True, alt="Models and whether they are trained")
+    draw_verdict(study)
+
+
+def draw_verdict(study: Study) -> None:
+    """Draw whether there are enough beats to train on, and a row a subject and label."""
+    found = sufficiency(study)
+    enough = bool(found["subjects"]) and all(row["enough"] for row in found["subjects"])
+    tell = st.success if enough else st.warning
+    tell(found["verdict"])
+    with st.expander("Enough beats of each?"):
+        for name in ("subjects", "labels"):
+            if found[name]:
+                table = pd.DataFrame(found[name]).rename(columns=str.capitalize)
+                st.dataframe(table, hide_index=True, alt=f"Whether beats are enough: {name}")
 
 
 def draw_start(study: Study) -> None:
@@ -229,6 +253,8 @@ def draw_cards(study: Study) -> None:
                 if isinstance(value, str | int | float | bool) and key != "train_sha256"
             }
             st.table(plain, border="horizontal", width="content", alt=f"Card of {name}")
+            for words in card.get("alarms", []):
+                st.warning(words)
             path = study.model_folder(name) / "history.json"
             if path.is_file():
                 history = [
@@ -256,6 +282,7 @@ def draw(study: Study) -> None:
     busy = any(j.active and j.verb in jobs.WRITERS for j in jobs.list_jobs(study.folder))
     if not busy:
         draw_start(study)
+        augmentation_preview.draw(study)
     if any(study.has_model(name) for name in MODEL_NAMES):
         st.header("Finished models")
         draw_cards(study)

@@ -9,7 +9,8 @@ import numpy.typing as npt
 from sklearn.metrics import roc_auc_score
 
 from core.beat_set import BeatSet
-from core.recording import FloatArray
+from core.evaluation.identification import bootstrap_interval
+from core.recording import FloatArray, IntArray
 
 Array = npt.NDArray[np.floating[Any]]
 
@@ -24,6 +25,8 @@ CHUNK_BEATS = 512
 """Beats compared at once with all of train: bounds memory."""
 MOST_COMPARED = 2000
 """Beats of each kind that are compared with all of train; of more, a random part."""
+AUC_DRAWS = 200
+"""Draws of subjects for the interval of an area under a curve: it takes a sort each."""
 LEAST_NORM_MV = 1e-6
 """Below this a beat is flat, and is not divided by its size."""
 
@@ -40,22 +43,36 @@ def evaluate_privacy(
         seed: Of the random part, where there are more than `MOST_COMPARED` beats.
 
     Returns:
-        JSON-ready figures by name: ``distance``, ``close``, ``near_copies``, ``membership``.
+        JSON-ready figures by name: ``distance``, ``close``, ``near_copies``, ``membership``; the
+        last three with ``interval``, 95 % over resampled subjects.
     """
     rng = np.random.default_rng(seed)
     rate = train.sampling_rate
-    unseen = _at_most(validation.signals, rng)
-    released = _at_most(generated.signals, rng)
-    of_unseen = nearest_distances(unseen, train.signals, rate)
-    of_released = nearest_distances(released, train.signals, rate)
+    unseen = validation.take(_at_most(len(validation), rng))
+    released = generated.take(_at_most(len(generated), rng))
+    of_unseen = nearest_distances(unseen.signals, train.signals, rate)
+    of_released = nearest_distances(released.signals, train.signals, rate)
     limit = float(np.percentile(of_unseen, CLOSE_PERCENTILE))
     means = (
         "distance: root of the summed squared difference of two beats of unit size, each lead's "
         f"mean removed, at the best shift within {COPY_SHIFT_S * 1000:g} ms, to the closest of "
         f"{len(train)} train beats"
     )
-    members = _at_most(train.signals, rng)
+    members = train.take(_at_most(len(train), rng))
     halves = rng.permutation(len(train)) % 2 == 0
+    one, other = np.flatnonzero(halves), np.flatnonzero(~halves)
+    asked = np.concatenate([members.subject, unseen.subject])
+    is_member = np.repeat([True, False], [len(members), len(unseen)])
+    to_released = np.concatenate(
+        [nearest_distances(b.signals, released.signals, rate) for b in (members, unseen)]
+    )
+
+    def share(near: npt.NDArray[np.bool_]) -> dict[str, Any]:
+        interval = bootstrap_interval(
+            lambda rows: float(near[rows].mean()), released.subject, seed=seed
+        )
+        return {"value": float(near.mean()), "interval": interval, "interval_over": "subjects"}
+
     return {
         "distance": {
             "value": float(np.median(of_released)),
@@ -68,25 +85,32 @@ def evaluate_privacy(
             "protocol": f"{means}; median over generated beats, beside validation beats",
         },
         "close": {
-            "value": float(np.mean(of_released < limit)),
+            **share(of_released < limit),
             "ceiling": CLOSE_PERCENTILE / 100,
             "n": len(of_released),
             "protocol": "share of generated beats closer to train than all but "
             f"{CLOSE_PERCENTILE:g} % of validation beats are",
         },
         "near_copies": {
-            "value": float(np.mean(of_released < NEAR_COPY_DISTANCE)),
+            **share(of_released < NEAR_COPY_DISTANCE),
             "ceiling": float(np.mean(of_unseen < NEAR_COPY_DISTANCE)),
             "n": len(of_released),
             "protocol": "share of generated beats closer to a train beat than "
             f"{NEAR_COPY_DISTANCE:g}, beside validation beats",
         },
         "membership": {
-            "value": membership_auc(members, unseen, released, rate),
+            "value": _auc(is_member, to_released),
+            "interval": bootstrap_interval(
+                lambda rows: _auc(is_member[rows], to_released[rows]),
+                asked,
+                seed=seed,
+                draws=AUC_DRAWS,
+            ),
+            "interval_over": "subjects",
             "ceiling": membership_auc(
-                _at_most(train.signals[halves], rng),
-                unseen,
-                _at_most(train.signals[~halves], rng),
+                train.signals[one[_at_most(len(one), rng)]],
+                unseen.signals,
+                train.signals[other[_at_most(len(other), rng)]],
                 rate,
             ),
             "n": len(members) + len(unseen),
@@ -137,6 +161,13 @@ def membership_auc(
         [nearest_distances(beats, released, sampling_rate) for beats in (members, others)]
     )
     is_member = np.repeat([True, False], [len(members), len(others)])
+    return _auc(is_member, distances)
+
+
+def _auc(is_member: npt.NDArray[np.bool_], distances: Array) -> float:
+    """Return the area under the ROC curve; 0.5 where there is nothing to tell apart."""
+    if is_member.all() or not is_member.any():
+        return 0.5
     return float(roc_auc_score(is_member, -distances))
 
 
@@ -150,7 +181,8 @@ def _unit(beats: FloatArray) -> FloatArray:
     )
 
 
-def _at_most(beats: FloatArray, rng: np.random.Generator) -> FloatArray:
-    if len(beats) <= MOST_COMPARED:
-        return beats
-    return beats[np.sort(rng.choice(len(beats), MOST_COMPARED, replace=False))]
+def _at_most(n: int, rng: np.random.Generator) -> IntArray:
+    """Return positions of at most `MOST_COMPARED` of n beats, ascending."""
+    if n <= MOST_COMPARED:
+        return np.arange(n)
+    return np.sort(rng.choice(n, MOST_COMPARED, replace=False))

@@ -9,25 +9,35 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial.distance import cdist, pdist
+from scipy.spatial.distance import cdist
+from scipy.stats import t as student
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from threadpoolctl import threadpool_limits
 
 from core.beat_set import BeatSet
 from core.errors import UserError
+from core.evaluation.clinical import evaluate_intervals
+from core.evaluation.distribution import frechet_distance, mmd, overlap, psd_distance
+from core.evaluation.identification import BOOTSTRAP_DRAWS, bootstrap_interval
+from core.evaluation.judges import JUDGE_WORDS, JUDGES, judge_pairs, svm_told
 from core.evaluation.privacy import evaluate_privacy
-from core.models.authenticity import (
-    N_FOLDS,
-    feature_matrix,
-    held_out_decisions,
-    matched,
-    paired_folds,
+from core.evaluation.sequences import (
+    LEAST_PAIRS,
+    SEQUENCE_BEATS,
+    SEQUENCE_JUDGES,
+    SEQUENCE_WORDS,
+    in_a_row,
+    judge_sequences,
+    paired_rows,
+    row_folds,
 )
+from core.models.authenticity import N_FOLDS, matched, paired_folds
+from core.models.linear import LinearDiscriminant
 from core.progress import Progress, Report, silent
 from core.recording import FloatArray, IntArray, StrArray
 
@@ -44,12 +54,25 @@ Namer = Callable[[BeatSet], StrArray]
 FitNamer = Callable[[BeatSet, int], Namer]
 """Beats of known subjects and a seed -> a function that names the subject of each beat."""
 
-JUDGES = ("features", "waveform", "residual")
+DrawRows = Callable[[StrArray, int, int], BeatSet]
+"""(m,) subjects, beats a row and a seed -> rows of beats, one row after the other, whose
+`rr_before` is the time since the beat before."""
+
+Embed = Callable[[BeatSet], FloatArray]
+"""Beats (n) -> what an identifier sees in them (n, n_units)."""
+
 DEFAULT_REDRAWS = 5
+CNN_SHARE = 0.5
+"""Of the redraws that the network judges, at least two: it takes the longest."""
+MORE_TIMES = 5
+"""Beats for each train beat, where a classifier learns from more generated beats than train has."""
+MOST_MORE_REDRAWS = 5
 MOST_JUDGED = 1000
 """Real beats, and as many generated ones, of one redraw: bounds time and memory."""
 MOST_TAUGHT = 6000
 """Beats on which a classifier of subjects is trained: bounds time and memory."""
+MOST_MORE = 12_000
+"""The same, where it learns from more beats than train has."""
 
 N_NAMER_COMPONENTS = 60
 """Principal components before the linear discriminant, as in the project's earlier figures."""
@@ -57,12 +80,16 @@ NAMER_SHRINKAGE = 1e-4
 """Keeps the discriminant defined for a generator that draws one beat over and over."""
 N_FRECHET_COMPONENTS = 20
 """Few enough for a covariance from a few hundred beats."""
-PSD_BAND_HZ = (0.5, 40.0)
 LIKE_REAL_SPREAD = (0.9, 1.1)
 """Ratios of spread that count as real."""
 COLLAPSED_SPREAD = 0.5
 """Ratio of spread below which a subject counts as collapsed."""
 LEAST_BEATS_FOR_SPREAD = 5
+CLOSE_PRD = 5.0
+"""In percent: mean beats that differ by no more count as the same."""
+CONFIDENCE = 0.95
+LEAST_OF_A_LABEL = 10
+"""Train beats of a label below which no verifier learns it."""
 LEAST_STD_MV = 1e-6
 """Below this a beat is flat, and is not divided by its standard deviation."""
 
@@ -87,6 +114,8 @@ class _Redraw:
         questioned: Beats that a classifier trained on train has not seen, for TRTS.
         asked: Beats that it has not seen, in validation's shares, for obedience.
         spread: Two sets; the spread of the first is divided by that of the second.
+        besides: Beats whose means and intervals are compared with train's.
+        more: Several times as many beats as train has, in its shares; None if there are none.
     """
 
     judged: BeatSet
@@ -95,10 +124,35 @@ class _Redraw:
     questioned: BeatSet
     asked: BeatSet
     spread: tuple[BeatSet, BeatSet]
+    besides: BeatSet
+    more: Callable[[], BeatSet] | None = None
 
 
 _Source = Callable[[BeatSet, int], _Redraw]
 """The validation beats that are judged, and a seed -> beats in their place."""
+
+_RowSource = Callable[[StrArray, IntArray, int], tuple[BeatSet, IntArray]]
+"""(m,) subjects, numbers of train rows of theirs and a seed -> beats, and positions of m rows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _How:
+    """How figures are measured: see `evaluate_generator`."""
+
+    seed: int
+    redraws: int
+    namers: Mapping[str, FitNamer] | None
+    embed: Embed | None
+    thorough: bool
+    report: Report
+    stage: str
+
+    @property
+    def cnn_redraws(self) -> int:
+        """How many of the redraws the network judges."""
+        if self.thorough:
+            return self.redraws
+        return min(self.redraws, max(2, round(CNN_SHARE * self.redraws)))
 
 
 def evaluate_generator(
@@ -111,6 +165,9 @@ def evaluate_generator(
     redraws: int = DEFAULT_REDRAWS,
     ceiling: Mapping[str, Any] | None = None,
     namers: Mapping[str, FitNamer] | None = None,
+    draw_rows: DrawRows | None = None,
+    embed: Embed | None = None,
+    thorough: bool = False,
     report: Report = silent,
     stage: str = "evaluate generator",
 ) -> Figures:
@@ -126,22 +183,35 @@ def evaluate_generator(
         ceiling: What `real_against_real` returned for the same parts; computed if not given.
         namers: Further classifiers of subjects for TSTR, trained once each; their figures are
             called ``tstr_<name>``.
+        draw_rows: Draws beats in a row, for the judges of sequences; without, these are left out.
+        embed: What a trained identifier sees in beats, for the Fréchet distance in its features;
+            a linear discriminant fitted to train by default.
+        thorough: The network judges every redraw, and `namers` also learn from more beats than
+            train has (``tstr_more_<name>``).
         report: Called after each redraw; may raise `Cancelled`.
         stage: What the reports call it.
 
     Returns:
         JSON-ready figures by name, each a mapping with ``value``, ``n``, ``protocol``, for most
-        ``standard_error`` (over redraws) and ``ceiling``; None where not measurable.
+        ``standard_error`` (over redraws), ``interval`` (95 %, over what ``interval_over`` says)
+        and ``ceiling``; None where not measurable.
 
     Raises:
         UserError: There are no validation beats of the train part's subjects, or what is
             generated has another window or number of leads.
     """
     parts = _parts(train, validation, test)
+    how = _How(
+        seed=seed,
+        redraws=redraws,
+        namers=namers,
+        embed=embed,
+        thorough=thorough,
+        report=report,
+        stage=stage,
+    )
     if ceiling is None:
-        ceiling = real_against_real(
-            train, validation, test, seed=seed, redraws=redraws, namers=namers
-        )
+        ceiling = _real_against_real(parts, replace(how, report=silent))
     taught = parts.train.take(_some(len(parts.train), MOST_TAUGHT, np.random.default_rng(seed)))
 
     def draw(real: BeatSet, draw_seed: int) -> BeatSet:
@@ -150,8 +220,21 @@ def evaluate_generator(
             raise ValueError("the generator's beats are not of the subjects asked for")
         return matched(drawn, real, where="generated beats")
 
+    def draw_more(draw_seed: int) -> BeatSet:
+        n = min(MOST_MORE, MORE_TIMES * len(parts.train))
+        rows = np.sort(np.resize(np.random.default_rng(draw_seed).permutation(len(parts.train)), n))
+        return draw(parts.train.take(rows), draw_seed)
+
+    def in_rows(subjects: StrArray, _: IntArray, row_seed: int) -> tuple[BeatSet, IntArray]:
+        assert draw_rows is not None
+        drawn = draw_rows(subjects, SEQUENCE_BEATS, row_seed)
+        if not np.array_equal(drawn.subject, np.repeat(subjects, SEQUENCE_BEATS)):
+            raise ValueError("the generator's rows are not of the subjects asked for")
+        beats = matched(drawn, parts.train, where="generated beats")
+        return beats, np.arange(len(beats)).reshape(-1, SEQUENCE_BEATS)
+
     def source(real: BeatSet, redraw_seed: int) -> _Redraw:
-        first, second = _seeds(redraw_seed, 2)
+        first, second, third = _seeds(redraw_seed, 3)
         judged, teaching = draw(real, first), draw(taught, second)
         return _Redraw(
             judged=judged,
@@ -160,9 +243,11 @@ def evaluate_generator(
             questioned=teaching,
             asked=judged,
             spread=(teaching, taught),
+            besides=teaching,
+            more=lambda: draw_more(third),
         )
 
-    figures = _figures(parts, source, seed, redraws, namers, report, stage)
+    figures = _figures(parts, source, None if draw_rows is None else in_rows, how)
     figures["privacy"] = evaluate_privacy(
         parts.train, parts.validation, draw(taught, _seeds(seed, 1)[0]), seed=seed
     )
@@ -179,6 +264,8 @@ def evaluate_reconstruction(
     redraws: int = DEFAULT_REDRAWS,
     ceiling: Mapping[str, Any] | None = None,
     namers: Mapping[str, FitNamer] | None = None,
+    embed: Embed | None = None,
+    thorough: bool = False,
     report: Report = silent,
     stage: str = "evaluate reconstruction",
 ) -> Figures:
@@ -189,10 +276,17 @@ def evaluate_reconstruction(
     far a beat is from its own reconstruction. Arguments and errors: see `evaluate_generator`.
     """
     parts = _parts(train, validation, test)
+    how = _How(
+        seed=seed,
+        redraws=redraws,
+        namers=namers,
+        embed=embed,
+        thorough=thorough,
+        report=report,
+        stage=stage,
+    )
     if ceiling is None:
-        ceiling = real_against_real(
-            train, validation, test, seed=seed, redraws=redraws, namers=namers
-        )
+        ceiling = _real_against_real(parts, replace(how, report=silent))
 
     def rebuilt(beats: BeatSet) -> BeatSet:
         if not len(beats):
@@ -213,9 +307,11 @@ def evaluate_reconstruction(
             questioned=of_test,
             asked=of_validation,
             spread=(of_train, parts.train),
+            besides=of_train,
         )
 
-    figures = _figures(parts, source, seed, redraws, namers, report, stage)
+    rows = in_a_row(parts.train)
+    figures = _figures(parts, source, lambda _, which, __: (of_train, rows[which]), how)
     differences = prd(_rows(parts.validation.signals), _rows(of_validation.signals))
     figures["reconstruction_prd"] = {
         "value": np.median(differences),
@@ -235,6 +331,8 @@ def real_against_real(
     seed: int,
     redraws: int = DEFAULT_REDRAWS,
     namers: Mapping[str, FitNamer] | None = None,
+    embed: Embed | None = None,
+    thorough: bool = False,
     report: Report = silent,
 ) -> Figures:
     """Return what a perfect generator would score: real beats in the generated ones' place.
@@ -243,7 +341,20 @@ def real_against_real(
     and TRTS asks about test beats, so both are TRTR; obedience asks about validation beats;
     spread compares two halves of train. Arguments and errors: see `evaluate_generator`.
     """
-    parts = _parts(train, validation, test)
+    how = _How(
+        seed=seed,
+        redraws=redraws,
+        namers=namers,
+        embed=embed,
+        thorough=thorough,
+        report=report,
+        stage="evaluate real beats",
+    )
+    return _real_against_real(_parts(train, validation, test), how)
+
+
+def _real_against_real(parts: _Parts, how: _How) -> Figures:
+    rows = in_a_row(parts.train)
 
     def source(real: BeatSet, redraw_seed: int) -> _Redraw:
         own = _train_beats_like(real.subject, parts.train.subject, redraw_seed)
@@ -255,170 +366,212 @@ def real_against_real(
             questioned=parts.test,
             asked=parts.validation,
             spread=(parts.train.take(halves == 0), parts.train.take(halves == 1)),
+            besides=parts.validation,
         )
 
-    return plain(_figures(parts, source, seed, redraws, namers, report, "evaluate real beats"))
+    figures = _figures(parts, source, lambda _, which, __: (parts.train, rows[which]), how)
+    figures["tstr_more"] = figures["tstr"] | {"protocol": _PROTOCOLS["tstr_more"]}
+    for name in how.namers or {} if how.thorough else {}:
+        figures[f"tstr_more_{name}"] = dict(figures[f"tstr_{name}"])
+    return plain(figures)
 
 
 @threadpool_limits.wrap(limits=1, user_api="blas")
-def _figures(
-    parts: _Parts,
-    source: _Source,
-    seed: int,
-    redraws: int,
-    namers: Mapping[str, FitNamer] | None,
-    report: Report,
-    stage: str,
-) -> Figures:
+def _figures(parts: _Parts, source: _Source, row_source: _RowSource | None, how: _How) -> Figures:
     """Return the figures of beats that a source puts in the place of real ones.
 
     On one thread: the matrices are small, and threads that wait for each other on a busy machine
     take ten times as long.
     """
-    train, validation, test = parts.train, parts.validation, parts.test
+    train, validation, test, seed = parts.train, parts.validation, parts.test, how.seed
     rng = np.random.default_rng(seed)
     taught = train.take(_some(len(train), MOST_TAUGHT, rng))
     several = len(np.unique(train.subject)) > 1
     verify = fit_linear_namer(taught, seed) if several else None
+    labelled = _labelled(taught)
+    verify_label = None if labelled is None else fit_linear_namer(labelled, seed, of="label")
     means = _SubjectMeans(train)
     subspace = _principal_components(_z_scored(taught.signals), N_FRECHET_COMPONENTS, seed)
+    seen = _identifier_features(taught, how.embed, seed) if several else None
+    sequences = None if row_source is None else _Sequences(parts, row_source)
     values: dict[str, list[float]] = {}
+    answers: dict[str, _Answers] = {}
     spreads: list[dict[str, float]] = []
     mean_prds: list[dict[str, float]] = []
+    train_prds: list[dict[str, float]] = []
     n_judged = 0
     redraw: _Redraw | None = None
 
     def note(name: str, value: float) -> None:
         values.setdefault(name, []).append(value)
 
-    for done, redraw_seed in enumerate(_seeds(seed, redraws), start=1):
+    def tell(name: str, subjects: StrArray, right: npt.NDArray[Any]) -> None:
+        note(name, float(np.mean(right)) if len(right) else math.nan)
+        answers.setdefault(name, _Answers()).add(subjects, right)
+
+    for done, redraw_seed in enumerate(_seeds(seed, how.redraws), start=1):
         rng = np.random.default_rng(redraw_seed)
         real = validation.take(_some(len(validation), MOST_JUDGED, rng))
         n_judged = len(real)
         redraw = source(real, redraw_seed)
         judged = redraw.judged
-        folds = paired_folds(real.subject, rng)
-        rate = real.sampling_rate
-        views = {
-            "features": (
-                feature_matrix(real.signals, rate),
-                feature_matrix(judged.signals, rate),
-            ),
-            "waveform": (_rows(real.signals), _rows(judged.signals)),
-            "residual": (
-                _rows(means.residual(real)),
-                _rows(means.residual(judged, own=redraw.own)),
-            ),
-        }
-        for judge, (x, y) in views.items():
-            note(judge, discriminative_accuracy(x, y, folds))
-        x, y = views["waveform"]
+        told = judge_pairs(
+            real.signals,
+            judged.signals,
+            means.residual(real),
+            means.residual(judged, own=redraw.own),
+            paired_folds(real.subject, rng),
+            real.sampling_rate,
+            seed=redraw_seed,
+            judges=tuple(j for j in JUDGES if j != "cnn" or done <= how.cnn_redraws),
+        )
+        for judge, right in told.items():
+            tell(judge, real.subject, right)
+        x, y = _rows(real.signals), _rows(judged.signals)
         note("mmd", mmd(x, y))
+        for name, value in overlap(x, y).items():
+            note(name, value)
         one, other = (subspace(_z_scored(beats.signals)) for beats in (real, judged))
         note("frechet", frechet_distance(one, other))
-        note("psd", psd_distance(real.signals, judged.signals, rate))
+        if seen is not None:
+            note("frechet_identifier", frechet_distance(seen(real), seen(judged)))
+        note("psd", psd_distance(real.signals, judged.signals, real.sampling_rate))
         mean_prds.append(mean_beat_prd(validation, redraw.teaching))
+        train_prds.append(mean_beat_prd(train, redraw.besides))
         spreads.append(spread_ratios(*redraw.spread))
+        if sequences is not None:
+            for name, (subjects, right) in sequences.judge(redraw_seed).items():
+                tell(f"sequence {name}", subjects, right)
         if verify is not None:
-            note("obedience", _share_named(verify, redraw.asked))
-            note("obeyed", _share_of_subjects_named(verify, redraw.asked))
-            note("trts", _share_named(verify, redraw.questioned))
-            teaching = redraw.teaching
+            asked, questioned, teaching = redraw.asked, redraw.questioned, redraw.teaching
+            tell("obedience", asked.subject, verify(asked) == asked.subject)
+            note("obeyed", _share_of_subjects_named(verify, asked))
+            tell("trts", questioned.subject, _named_rightly(verify, questioned))
             if len(teaching) > MOST_TAUGHT:
                 teaching = teaching.take(_some(len(teaching), MOST_TAUGHT, rng))
-            note("tstr", _share_named(fit_linear_namer(teaching, redraw_seed), test))
-        report(Progress(stage, done, redraws, {k: float(v[-1]) for k, v in values.items()}))
+            tell(
+                "tstr", test.subject, _taught_rightly(fit_linear_namer, teaching, test, redraw_seed)
+            )
+            if redraw.more is not None and done <= MOST_MORE_REDRAWS:
+                by_more = _taught_rightly(fit_linear_namer, redraw.more(), test, redraw_seed)
+                tell("tstr_more", test.subject, by_more)
+        if verify_label is not None:
+            note("obedience_label", _mean_over_labels(verify_label, redraw.asked, labelled))
+        latest = {k: float(v[-1]) for k, v in values.items()}
+        how.report(Progress(how.stage, done, how.redraws, latest))
 
     assert redraw is not None
-    of_judged = ("features", "waveform", "residual", "mmd", "frechet", "psd")
-    counts = dict.fromkeys(of_judged, 2 * n_judged)
+    of_judged = ("mmd", "precision", "recall", "density", "coverage", "frechet", "psd")
+    counts = dict.fromkeys((*JUDGES, *of_judged), 2 * n_judged)
+    counts |= {"frechet_identifier": 2 * n_judged} if seen is not None else {}
     counts |= {"tstr": len(test), "trts": len(redraw.questioned), "obedience": len(redraw.asked)}
-    figures = _summaries(values, counts, redraws)
-    figures["prd"] = _prd_figure(mean_prds)
-    figures["spread"] = _spread_figure(spreads)
-    for name, fit_namer in (namers or {}).items():
+    counts |= {"tstr_more": len(test)} if redraw.more is not None else {}
+    counts |= {"obedience_label": len(redraw.asked)} if verify_label is not None else {}
+    counts |= {f"sequence {j}": 2 * sequences.n for j in SEQUENCE_JUDGES} if sequences else {}
+    figures = {name: _summary(name, values, answers, n, seed) for name, n in counts.items()}
+    for name in JUDGES:
+        figures[name]["sampling_error"] = math.sqrt(0.25 / counts[name])
+    figures["discriminative"] = {judge: figures.pop(judge) for judge in JUDGES}
+    if sequences is not None:
+        figures["sequences"] = {
+            judge: figures.pop(f"sequence {judge}") | {"protocol": sequences.protocol(judge)}
+            for judge in SEQUENCE_JUDGES
+        }
+    figures["obedience"]["subjects_obeyed"] = float(np.mean(values.get("obeyed", [math.nan])))
+    figures["prd"] = _prd_figure("prd", mean_prds, seed)
+    figures["prd_train"] = _prd_figure("prd_train", train_prds, seed)
+    figures["spread"] = _spread_figure(spreads, seed)
+    figures["intervals"] = _interval_figures(validation, redraw.teaching, "validation")
+    figures["intervals_train"] = _interval_figures(taught, redraw.besides, "train")
+    for name, fit_namer in (how.namers or {}).items():
         figures[f"tstr_{name}"] = _namer_figure(name, fit_namer, redraw.teaching, test, seed)
+        if how.thorough and redraw.more is not None:
+            more = _namer_figure(name, fit_namer, redraw.more(), test, seed, times=MORE_TIMES)
+            figures[f"tstr_more_{name}"] = more
     return figures
+
+
+class _Answers:
+    """Answers, right or wrong, of several redraws -> the interval of their share over subjects."""
+
+    def __init__(self) -> None:
+        self._right: dict[str, float] = {}
+        self._asked: dict[str, int] = {}
+
+    def add(self, subjects: StrArray, right: npt.NDArray[Any]) -> None:
+        """Add answers (n,), each 0 to 1, to questions about subjects (n,)."""
+        for subject in np.unique(subjects):
+            own = right[subjects == subject]
+            name = str(subject)
+            self._right[name] = self._right.get(name, 0.0) + float(own.sum())
+            self._asked[name] = self._asked.get(name, 0) + len(own)
+
+    def interval(self, seed: int) -> list[float] | None:
+        """Return the 95 % percentile interval over resampled subjects (Efron 1979)."""
+        n = len(self._asked)
+        if n < 2:
+            return None
+        right, asked = (
+            np.asarray(list(self._right.values())),
+            np.asarray(list(self._asked.values())),
+        )
+        weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), BOOTSTRAP_DRAWS)
+        return _percentiles((weights @ right) / (weights @ asked))
+
+
+class _Sequences:
+    """The rows of real beats that sequences are judged against, and how.
+
+    Of the validation part where it has enough beats in a row, else of the test part, which are
+    other recordings of the same subjects. Each has as many rows as its subject has in train, at
+    most, so that the same rows are judged against generated and against train rows.
+    """
+
+    def __init__(self, parts: _Parts, source: _RowSource) -> None:
+        self._source = source
+        train_rows = in_a_row(parts.train)
+        self._train = parts.train.subject[train_rows[:, 0]]
+        for self._part, self._beats in (("validation", parts.validation), ("test", parts.test)):
+            self._rows = in_a_row(self._beats)
+            self._subjects = self._beats.subject[self._rows[:, 0]]
+            self.n = len(paired_rows(self._subjects, self._train, np.random.default_rng(0))[0])
+            if self.n >= LEAST_PAIRS:
+                break
+
+    def judge(self, seed: int) -> dict[str, tuple[StrArray, npt.NDArray[Any]]]:
+        """Return the subject (n,) of each pair of rows, and each judge's answers (n,)."""
+        if self.n < LEAST_PAIRS:
+            return {}
+        rng = np.random.default_rng(seed)
+        of_real, of_train = paired_rows(self._subjects, self._train, rng)
+        subjects = self._subjects[of_real]
+        beats, rows = self._source(subjects, of_train, seed)
+        told = judge_sequences(
+            self._beats, self._rows[of_real], beats, rows, row_folds(subjects, rng), seed=seed
+        )
+        return {judge: (subjects, right) for judge, right in told.items()}
+
+    def protocol(self, judge: str) -> str:
+        """Return how the figure of a judge is measured."""
+        if self.n < LEAST_PAIRS:
+            return (
+                f"not measured: fewer than {LEAST_PAIRS} rows of {SEQUENCE_BEATS} beats in the "
+                "validation part, and in the test part, of subjects with such rows in train"
+            )
+        return (
+            f"accuracy of {SEQUENCE_WORDS[judge]}, on {self.n} rows of {SEQUENCE_BEATS} beats of "
+            f"the {self._part} part and as many of the same subjects in their place, five folds, "
+            "each subject in one where there are enough, mean over redraws; 0.5 is chance; "
+            "beside, rows of train"
+        )
 
 
 def discriminative_accuracy(real: Array, synthetic: Array, folds: IntArray) -> float:
     """Return the share of held-out rows that an RBF SVM (C=10) tells correctly; 0.5 is chance.
 
-    Args:
-        real: (n, n_features).
-        synthetic: (n, n_features); row i is of the same subject as real row i.
-        folds: (n,) fold of each pair of rows, from `paired_folds`.
+    Arguments: see `core.evaluation.judges.svm_told`.
     """
-    is_synthetic = np.repeat([False, True], len(real))
-    x = np.vstack([real, synthetic]).astype(np.float32).astype(np.float64)
-    decision = held_out_decisions(x, is_synthetic, np.tile(folds, 2))
-    return float(np.mean((decision > 0) == is_synthetic))
-
-
-def mmd(real: Array, synthetic: Array) -> float:
-    """Return the squared maximum mean discrepancy, unbiased: 0 for equal distributions.
-
-    Gretton et al. 2012, lemma 6, equation 4 (pairs of one index left out of all four sums), with
-    a Gaussian kernel as wide as the median distance among the real rows. Row i of both is of
-    one subject, and leaving out those pairs keeps the estimate unbiased then, too.
-
-    Args:
-        real: (n, n_features).
-        synthetic: (n, n_features).
-    """
-    n = len(real)
-    if n < 2:
-        return math.nan
-    width = max(float(np.median(pdist(real))), LEAST_STD_MV)
-
-    def off_diagonal(a: Array, b: Array) -> float:
-        kernel = np.exp(-cdist(a, b, "sqeuclidean") / (2 * width**2))
-        return float((kernel.sum() - np.trace(kernel)) / (n * (n - 1)))
-
-    return (
-        off_diagonal(real, real)
-        + off_diagonal(synthetic, synthetic)
-        - 2 * off_diagonal(real, synthetic)
-    )
-
-
-def frechet_distance(real: Array, synthetic: Array) -> float:
-    """Return the Fréchet distance of two Gaussians fitted to the rows (Heusel et al. 2017).
-
-    It falls with the number of rows; compare only figures of equal numbers.
-
-    Args:
-        real: (n, n_features), n > n_features.
-        synthetic: (m, n_features).
-    """
-    if min(len(real), len(synthetic)) < 2:
-        return math.nan
-    a, b = (np.atleast_2d(np.cov(x, rowvar=False)) for x in (real, synthetic))
-    difference = real.mean(axis=0) - synthetic.mean(axis=0)
-    # eigenvalues of a b are those of a symmetric positive matrix: real, and not negative
-    root = np.sqrt(np.maximum(np.linalg.eigvals(a @ b).real, 0.0)).sum()
-    return float(max(0.0, difference @ difference + np.trace(a) + np.trace(b) - 2 * root))
-
-
-def psd_distance(real: FloatArray, synthetic: FloatArray, sampling_rate: float) -> float:
-    """Return how far mean log power spectra differ: root mean square over 0.5 to 40 Hz, in dB.
-
-    The mean is taken over logarithms, so that one artefact does not stand for all beats.
-
-    Args:
-        real: (n, n_samples, n_leads).
-        synthetic: (m, n_samples, n_leads).
-        sampling_rate: In Hz.
-    """
-    frequencies = np.fft.rfftfreq(real.shape[1], 1 / sampling_rate)
-    band = (frequencies >= PSD_BAND_HZ[0]) & (frequencies <= PSD_BAND_HZ[1])
-
-    def decibels(signals: FloatArray) -> Array:
-        centred = signals - signals.mean(axis=1, keepdims=True)
-        power = np.abs(np.fft.rfft(centred, axis=1)[:, band]) ** 2
-        return 10 * np.log10(power + LEAST_STD_MV**2).mean(axis=0)
-
-    return float(np.sqrt(np.mean((decibels(real) - decibels(synthetic)) ** 2)))
+    return float(svm_told(real, synthetic, folds).mean())
 
 
 def prd(real: Array, synthetic: Array) -> Array:
@@ -477,17 +630,20 @@ def _within_variance(rows: Array, centres: Array) -> float:
     return squares / max(1, len(rows) - len(groups))
 
 
-def fit_linear_namer(beats: BeatSet, seed: int) -> Namer:
+def fit_linear_namer(
+    beats: BeatSet, seed: int, *, of: Literal["subject", "label"] = "subject"
+) -> Namer:
     """Return a linear discriminant on principal components of z-scored beats, fitted to beats.
 
     Args:
-        beats: Beats of at least two subjects.
+        beats: Beats of at least two subjects or labels.
         seed: Of the principal components' randomised solver.
+        of: What it names.
     """
     x = _z_scored(beats.signals)
     project = _principal_components(x, N_NAMER_COMPONENTS, seed)
     discriminant = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=NAMER_SHRINKAGE)
-    discriminant.fit(project(x), beats.subject)
+    discriminant.fit(project(x), getattr(beats, of))
 
     def name(other: BeatSet) -> StrArray:
         return np.asarray(discriminant.predict(project(_z_scored(other.signals))), dtype=np.str_)
@@ -592,7 +748,49 @@ def _principal_components(x: Array, most: int, seed: int) -> Callable[[Array], A
 
 
 def _share_named(name: Namer, beats: BeatSet) -> float:
-    return float(np.mean(name(beats) == beats.subject)) if len(beats) else math.nan
+    return float(np.mean(_named_rightly(name, beats))) if len(beats) else math.nan
+
+
+def _named_rightly(name: Namer, beats: BeatSet) -> npt.NDArray[np.bool_]:
+    return name(beats) == beats.subject if len(beats) else np.zeros(0, np.bool_)
+
+
+def _taught_rightly(
+    fit_namer: FitNamer, teaching: BeatSet, test: BeatSet, seed: int
+) -> npt.NDArray[np.bool_]:
+    """Return (n,) which test beats are named rightly by a classifier fitted to other beats."""
+    return _named_rightly(fit_namer(teaching, seed), test) if len(test) else np.zeros(0, np.bool_)
+
+
+def _labelled(beats: BeatSet) -> BeatSet | None:
+    """Return the beats of labels that a verifier can learn; None if there are not two labels."""
+    labels, counts = np.unique(beats.label, return_counts=True)
+    known = labels[(counts >= LEAST_OF_A_LABEL) & (labels != "")]
+    return beats.take(np.isin(beats.label, known)) if len(known) > 1 else None
+
+
+def _mean_over_labels(name: Namer, beats: BeatSet, learned: BeatSet | None) -> float:
+    """Return the share of each label's beats that is named so, mean over labels."""
+    assert learned is not None
+    asked = beats.take(np.isin(beats.label, learned.label))
+    if not len(asked):
+        return math.nan
+    right = name(asked) == asked.label
+    return float(np.mean([right[asked.label == label].mean() for label in np.unique(asked.label)]))
+
+
+def _identifier_features(beats: BeatSet, embed: Embed | None, seed: int) -> Embed:
+    """Return the first principal components, over train, of what an identifier sees in beats."""
+    if embed is None:
+        codes = np.unique(beats.subject, return_inverse=True)[1].reshape(-1)
+        linear = LinearDiscriminant.fit(_z_scored(beats.signals).astype(np.float32), codes)
+
+        def embed(other: BeatSet) -> FloatArray:
+            return linear.project(_z_scored(other.signals).astype(np.float32))
+
+    seen = embed
+    project = _principal_components(np.asarray(seen(beats), np.float64), N_FRECHET_COMPONENTS, seed)
+    return lambda other: project(np.asarray(seen(other), np.float64))
 
 
 def _share_of_subjects_named(name: Namer, beats: BeatSet) -> float:
@@ -603,21 +801,34 @@ def _share_of_subjects_named(name: Namer, beats: BeatSet) -> float:
     )
 
 
-_FOLDS_SENTENCE = (
-    "accuracy of an RBF SVM (C=10) on {what}, five folds over validation beats and as many in "
-    "their place, equal shares of each subject in every fold, mean over redraws; 0.5 is chance"
-)
 _PROTOCOLS = {
-    "features": _FOLDS_SENTENCE.format(what="lone-beat features"),
-    "waveform": _FOLDS_SENTENCE.format(what="the samples of a beat"),
-    "residual": _FOLDS_SENTENCE.format(what="a beat less its subject's mean train beat"),
+    **{
+        judge: f"accuracy of {words}, five folds over validation beats and as many in their "
+        "place, equal shares of each subject in every fold, mean over redraws; 0.5 is chance"
+        for judge, words in JUDGE_WORDS.items()
+    },
     "tstr": "rank-1 a beat of a linear discriminant (on 60 principal components of z-scored "
     "beats) trained on beats in train's shares, tested on the real test part; beside, trained on "
     "train itself (TRTR)",
+    "tstr_more": f"the same discriminant, trained on {MORE_TIMES} generated beats for each train "
+    f"beat (at most {MOST_MORE}), in train's shares; beside, trained on train itself (TRTR)",
     "trts": "rank-1 a beat of the same discriminant trained on real train beats, tested on "
     "beats in train's shares; beside, tested on the real test part (TRTR)",
     "obedience": "share of beats in validation's shares that the same discriminant, trained on "
     "real train beats, names as the subject asked for; beside, real validation beats",
+    "obedience_label": "share of beats that a linear discriminant, trained on the labels of real "
+    "train beats, names as the label asked for, mean over labels; beside, real validation beats",
+    "precision": "share of beats in the place of validation beats that lie within the fifth "
+    "nearest neighbour of a validation beat, by samples in mV",
+    "recall": "share of validation beats that lie within the fifth nearest neighbour of a beat in "
+    "their place, by samples in mV",
+    "density": "validation beats whose fifth nearest neighbour is further than a beat in their "
+    "place is, over five, mean over these (Naeem et al. 2020)",
+    "coverage": "share of validation beats that have a beat in their place within their fifth "
+    "nearest neighbour (Naeem et al. 2020)",
+    "frechet_identifier": "Fréchet distance on 20 principal components of what an identifier sees "
+    "in beats (the study's own, else a linear discriminant fitted to train), validation against as "
+    "many beats in their place",
     "mmd": "squared maximum mean discrepancy, unbiased, of the samples of a beat in mV (Gaussian "
     "kernel, median heuristic), validation against as many beats in their place; 0 is equal",
     "frechet": "Fréchet distance on 20 principal components of z-scored beats, validation "
@@ -626,6 +837,8 @@ _PROTOCOLS = {
     "validation against as many beats in their place",
     "prd": "percent root-mean-square difference of each subject's mean beat in train's shares "
     "from its mean validation beat, means over redraws; median over subjects",
+    "prd_train": "percent root-mean-square difference of each subject's mean generated beat from "
+    "its mean train beat, means over redraws; median over subjects; beside, mean validation beats",
     "spread": "total standard deviation around each recording's mean, over that of train beats, "
     "mean over redraws; median over subjects; beside, "
     "one half of train over the other (fewer beats, so more scatter)",
@@ -635,54 +848,118 @@ _BESIDE = {
     "standard_error": "ceiling_standard_error",
     "share_like_real": "ceiling_share_like_real",
     "subjects_obeyed": "ceiling_subjects_obeyed",
+    "share_close": "ceiling_share_close",
+    "interval": "ceiling_interval",
+    "median_difference_ms": "ceiling_median_difference_ms",
+    "n_compared": "ceiling_n",
 }
+COMPARED = {
+    "discriminative/features": ("SVM on features", 1.0),
+    "discriminative/waveform": ("SVM on waveforms", 1.0),
+    "discriminative/residual": ("SVM on residuals", 1.0),
+    "discriminative/boosting": ("gradient boosting", 1.0),
+    "discriminative/cnn": ("CNN on waveforms", 1.0),
+    "sequences/boosting": ("the judge of sequences", 1.0),
+    "tstr": ("TSTR", -1.0),
+    "tstr_cnn_lstm": ("TSTR by CNN-LSTM", -1.0),
+    "obedience": ("obedience", -1.0),
+    "recall": ("recall", -1.0),
+    "precision": ("precision", -1.0),
+}
+"""Figures by which generators are compared, their words, and 1 if more is worse, -1 if better."""
+FLOOR = {"value": "floor", "standard_error": "floor_standard_error", "interval": "floor_interval"}
+"""What of the mixture's figures stands beside another generator's."""
 
 
-def _summaries(
-    values: Mapping[str, list[float]], counts: Mapping[str, int], redraws: int
+def _summary(
+    name: str,
+    values: Mapping[str, list[float]],
+    answers: Mapping[str, _Answers],
+    n: int,
+    seed: int,
 ) -> Figures:
-    """Return mean and standard error over redraws of each measured value, by figure."""
-
-    def summary(name: str) -> Figures:
-        found = np.asarray(values.get(name, [math.nan]))
-        error = found.std(ddof=1) / math.sqrt(len(found)) if len(found) > 1 else math.nan
-        return {
-            "value": found.mean(),
-            "standard_error": error,
-            "n": counts[name],
-            "redraws": redraws,
-            "protocol": _PROTOCOLS[name],
-        }
-
-    figures: Figures = {name: summary(name) for name in counts if name not in JUDGES}
-    figures["discriminative"] = {
-        judge: {**summary(judge), "sampling_error": math.sqrt(0.25 / counts[judge])}
-        for judge in JUDGES
+    """Return mean, standard error over redraws and interval of a measured value."""
+    found = np.asarray(values.get(name, [math.nan]))
+    error = found.std(ddof=1) / math.sqrt(len(found)) if len(found) > 1 else math.nan
+    if name in answers:
+        interval, over = answers[name].interval(seed), "subjects"
+    else:
+        half = student.ppf((1 + CONFIDENCE) / 2, len(found) - 1) * error if len(found) > 1 else 0.0
+        interval = [found.mean() - half, found.mean() + half] if half > 0 else None
+        over = "redraws"
+    return {
+        "value": found.mean(),
+        "standard_error": error,
+        "interval": interval,
+        "interval_over": over,
+        "n": n,
+        "redraws": len(found),
+        "protocol": _PROTOCOLS.get(name, ""),
     }
-    figures["obedience"]["subjects_obeyed"] = float(np.mean(values.get("obeyed", [math.nan])))
+
+
+def _percentiles(found: npt.NDArray[Any]) -> list[float]:
+    tail = 100 * (1 - CONFIDENCE) / 2
+    return [float(v) for v in np.percentile(found, [tail, 100 - tail])]
+
+
+def _median_interval(found: npt.NDArray[Any], seed: int) -> list[float] | None:
+    """Return the 95 % interval of a median over resampled subjects."""
+    rows = np.arange(len(found))
+    ends = bootstrap_interval(lambda drawn: float(np.median(found[drawn])), rows, seed=seed)
+    return None if ends is None else list(ends)
+
+
+def share_interval(share: float, n: int) -> list[float] | None:
+    """Return the 95 % interval of a share of n subjects (Wilson 1927)."""
+    if n < 1 or not math.isfinite(share):
+        return None
+    z = 1.96
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    return [max(0.0, middle - half), min(1.0, middle + half)]
+
+
+def _prd_figure(name: str, redraws: list[dict[str, float]], seed: int) -> Figures:
+    by_subject = _mean_by_subject(redraws)
+    found = np.asarray(list(by_subject.values()))
+    share = float(np.mean(found <= CLOSE_PRD))
+    return {
+        "value": np.median(found),
+        "interval": _median_interval(found, seed),
+        "interval_over": "subjects",
+        "percentile_95": np.percentile(found, 95),
+        "share_close": share,
+        "share_close_interval": share_interval(share, len(found)),
+        "n": len(found),
+        "by_subject": by_subject,
+        "protocol": f"{_PROTOCOLS[name]}; close: at most {CLOSE_PRD:g} %",
+    }
+
+
+def _interval_figures(real: BeatSet, other: BeatSet, part: str) -> Figures:
+    """Return how PR, QRS, QT and RR of each subject agree with the real beats of a part."""
+    figures = evaluate_intervals(real, other)
+    for name, figure in figures.items():
+        if name != "delineation_success" and figure["value"] is not None:
+            figure["interval"] = share_interval(figure["value"], figure["n"])
+            figure["interval_over"] = "subjects"
+        figure["protocol"] += f"; real: the {part} part; one redraw"
     return figures
 
 
-def _prd_figure(redraws: list[dict[str, float]]) -> Figures:
-    by_subject = _mean_by_subject(redraws)
-    found = np.asarray(list(by_subject.values()))
-    return {
-        "value": np.median(found),
-        "percentile_95": np.percentile(found, 95),
-        "n": len(found),
-        "by_subject": by_subject,
-        "protocol": _PROTOCOLS["prd"],
-    }
-
-
-def _spread_figure(redraws: list[dict[str, float]]) -> Figures:
+def _spread_figure(redraws: list[dict[str, float]], seed: int) -> Figures:
     by_subject = _mean_by_subject(redraws)
     found = np.asarray(list(by_subject.values()))
     low, high = LIKE_REAL_SPREAD
     some = len(found) > 0
+    share = float(np.mean((found >= low) & (found <= high))) if some else math.nan
     return {
         "value": np.median(found) if some else math.nan,
-        "share_like_real": np.mean((found >= low) & (found <= high)) if some else math.nan,
+        "interval": _median_interval(found, seed),
+        "interval_over": "subjects",
+        "share_like_real": share,
+        "share_like_real_interval": share_interval(share, len(found)),
         "collapsed": sorted(s for s, ratio in by_subject.items() if ratio < COLLAPSED_SPREAD),
         "n": len(found),
         "by_subject": by_subject,
@@ -697,27 +974,89 @@ def _mean_by_subject(redraws: list[dict[str, float]]) -> dict[str, float]:
 
 
 def _namer_figure(
-    name: str, fit_namer: FitNamer, teaching: BeatSet, test: BeatSet, seed: int
+    name: str, fit_namer: FitNamer, teaching: BeatSet, test: BeatSet, seed: int, *, times: int = 1
 ) -> Figures:
     """Return TSTR by another classifier of subjects, trained once."""
-    value = _share_named(fit_namer(teaching, seed), test) if len(test) else math.nan
+    right = _taught_rightly(fit_namer, teaching, test, seed)
+    answers = _Answers()
+    answers.add(test.subject, right)
+    shares = "train's shares" if times == 1 else f"train's shares, {times} for each train beat"
     return {
-        "value": value,
+        "value": float(right.mean()) if len(test) else math.nan,
+        "interval": answers.interval(seed),
+        "interval_over": "subjects",
         "n": len(test),
-        "protocol": f"rank-1 a beat of {name} trained on beats in train's shares, tested on "
+        "protocol": f"rank-1 a beat of {name} trained on beats in {shares}, tested on "
         "the real test part, one redraw; beside, trained on train itself (TRTR)",
     }
 
 
-def _beside(figures: Figures, ceiling: Mapping[str, Any]) -> Figures:
-    """Return figures with real beats' own figure beside each that has one."""
+def with_floor(figures: Figures, mixture: Mapping[str, Any]) -> Figures:
+    """Return a generator's figures with the mixture's beside each (`FLOOR` names the keys)."""
+    return _beside(figures, mixture, FLOOR)
+
+
+def better_generator(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Return which of two generators draws beats more like the study's own, and why.
+
+    Compared by `COMPARED`: of each figure, how far it is beyond that of real beats. One is ahead
+    where the two lie further apart than twice the standard error of their difference; the
+    better is who is ahead more often. The standard error of a share is at least that of as many
+    answers, over the root of the redraws.
+
+    Args:
+        figures: ``gan`` and ``mixture``: what `evaluate_generator` returned for each.
+
+    Returns:
+        ``{"model": "gan" | "mixture" | None, "why", "gan", "mixture"}``: the model is None where
+        neither is ahead more often; the last two list the figures that each is ahead in.
+    """
+    names = ("gan", "mixture")
+    ahead: dict[str, list[str]] = {name: [] for name in names}
+    level = []
+    for path, (words, sign) in COMPARED.items():
+        one, other = (_at(figures.get(name, {}), path) for name in names)
+        if one is None or other is None:
+            continue
+        excess = [max(0.0, sign * (f["value"] - f["ceiling"])) for f in (one, other)]
+        error = math.hypot(*(_standard_error(f) for f in (one, other)))
+        if abs(excess[0] - excess[1]) <= 2 * error:
+            level.append(words)
+        else:
+            ahead[names[0] if excess[0] < excess[1] else names[1]].append(words)
+    told = [f"the {n} is ahead in {', '.join(ahead[n])}" for n in names if ahead[n]]
+    told += [f"level in {', '.join(level)}"] if level else []
+    more = len(ahead["gan"]) - len(ahead["mixture"])
+    model = "gan" if more > 0 else "mixture" if more < 0 else None
+    return {"model": model, "why": "; ".join(told) or "nothing could be compared", **ahead}
+
+
+def _at(figures: Mapping[str, Any], path: str) -> Mapping[str, Any] | None:
+    """Return a figure that has a value and real beats' beside it; None if there is none."""
+    node: Any = figures
+    for key in path.split("/"):
+        node = node.get(key) if isinstance(node, Mapping) else None
+    if not isinstance(node, Mapping) or node.get("value") is None or node.get("ceiling") is None:
+        return None
+    return node
+
+
+def _standard_error(figure: Mapping[str, Any]) -> float:
+    of_answers = math.sqrt(0.25 / max(1, figure["n"]) / max(1, figure.get("redraws", 1)))
+    return max(float(figure.get("standard_error") or 0.0), of_answers)
+
+
+def _beside(
+    figures: Figures, ceiling: Mapping[str, Any], names: Mapping[str, str] = _BESIDE
+) -> Figures:
+    """Return figures with another's, real beats' by default, beside each that has one."""
     result: Figures = {}
     for name, figure in figures.items():
         real = ceiling.get(name)
         if not isinstance(figure, dict) or real is None:
             result[name] = figure
         elif "value" in figure:
-            result[name] = figure | {_BESIDE[k]: v for k, v in real.items() if k in _BESIDE}
+            result[name] = figure | {names[k]: v for k, v in real.items() if k in names}
         else:
-            result[name] = _beside(figure, real)
+            result[name] = _beside(figure, real, names)
     return result

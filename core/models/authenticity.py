@@ -1,47 +1,69 @@
-"""AuthenticityJudge: real and synthetic beats -> the probability that a beat is synthetic."""
+"""AuthenticityJudge: real beats and fakes of several kinds -> is a beat real, and what says so."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import skops.io
 from scipy.interpolate import CubicSpline
-from scipy.special import expit
+from scipy.special import expit, logsumexp
 from sklearn.feature_selection import VarianceThreshold
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import brier_score_loss, roc_auc_score
+from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from core.beat_set import BeatSet
 from core.errors import UserError
+from core.models.evidence import FAMILIES, Cohort, evidence, evidence_names
 from core.models.storage import load_card, save_card
+from core.options import MODEL_FORMATS
 from core.preprocessing.features import beat_features
 from core.progress import Progress, Report, silent
 from core.recording import FloatArray, IntArray, StrArray
 
 FoldArray = npt.NDArray[np.int64]
 DoubleArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 THRESHOLD = 0.5
 """A beat is called synthetic above this probability."""
 PENALTY = 10.0
-"""C of the support vector machine, as in the project's published figures."""
+"""C of the machine of `held_out_decisions`, as in the project's published figures."""
+KIND_PENALTY = 3.0
+"""C of the judge's own machines: its features are more, and partly noise."""
 N_FOLDS = 5
+FEW_RECORDINGS_LIMIT = 3.0
+"""Mean log-odds, 0.95, above which a file is synthetic where there are fewer recordings than folds:
+what is held out is then of the same day, and tells nothing of false alarms on another."""
 MIN_BEATS = 10
 """Beats of each kind below which nothing can be held out."""
-MAX_BEATS = 4000
+MAX_BEATS = 2000
 """Beats of each kind above which a random part is used: an SVM's time grows with the square."""
 LEAST_VARIANCE = 1e-12
 """Features that vary less hold rounding only: float64 against float32 alone moves them."""
 WINDOW_TOLERANCE = 1.5
 """Samples by which two windows may differ and still count as one; rates round differently."""
+MOST_LOG_ODDS = 6.0
+"""One machine's certainty about one beat is held to this, 0.9975: it saw no more beats."""
+REFERENCE_BEATS = 3000
+"""Learned beats, real and fake, that tell whether a beat is like anything that was learned."""
+FAR_PERCENTILE = 99.0
+"""Beats farther from learned ones than this percentage of held-out real and fake ones are unlike
+them; at twice that distance nothing is said of them."""
+FALSE_ALARM_SHARE = 0.05
+"""Of held-out real recordings that the limit for a whole file lets be called synthetic."""
+BACKGROUND_BEATS = 6
+"""Real beats whose features are put in the place of a beat's, to see what moved the verdict."""
+EXPLAINED_BEATS = 12
 
 MODEL_FILE = "judge.skops"
 TRUSTED_TYPES: tuple[str, ...] = ()
@@ -49,118 +71,251 @@ TRUSTED_TYPES: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
+class KindCard:
+    """How well one machine tells held-out real beats from one kind of fake.
+
+    Attributes:
+        n_each: Beats of each that it was fitted on.
+        slope: Platt's slope from the machine's decision value to log-odds; 0 if it cannot tell.
+        intercept: Platt's intercept.
+        auc: Area under the ROC curve of held-out beats.
+    """
+
+    n_each: int
+    slope: float
+    intercept: float
+    auc: float
+
+
+@dataclass(frozen=True)
 class JudgeCard:
     """What a judge was fitted on, and how well it tells held-out beats apart.
 
     Attributes:
+        format: That of `MODEL_FORMATS` when it was saved.
         sampling_rate: Rate of the beats, in Hz.
         before_s: Seconds from the first sample to the R peak.
         n_samples: Samples a beat.
         n_leads: Leads a beat.
         features: Names of the features, in order.
-        slope: Platt's slope from the machine's decision value to log-odds; 0 if it cannot tell.
-        intercept: Platt's intercept.
-        n_each: Beats of each kind that it was fitted on.
-        accuracy: Share of held-out beats told correctly (five folds, equal shares a subject).
-        auc: Area under the ROC curve of the same held-out beats.
-        brier: Mean squared error of the held-out probabilities; 0.25 is a coin's.
+        kinds: A card for each kind of fake.
+        n_each: Real beats that it was fitted on.
+        accuracy: Mean of the shares of held-out real beats and of fakes told correctly.
+        auc: Area under the ROC curve of the same held-out beats, real against all fakes.
+        brier: Mean squared error of the held-out probabilities, real beats and fakes weighing the
+            same; 0.25 is a coin's.
         seed: Seed of the draw and the folds.
         threshold: Probability above which a beat is called synthetic.
+        file_limit: Mean log-odds above which a whole file is called synthetic.
+        far: Distance from the learned beats above which a beat is unlike them.
         protocol: How the figures were measured, in a sentence.
         versions: Versions of the packages that the saved model depends on.
     """
 
+    format: int
     sampling_rate: float
     before_s: float
     n_samples: int
     n_leads: int
     features: tuple[str, ...]
-    slope: float
-    intercept: float
+    kinds: dict[str, KindCard]
     n_each: int
     accuracy: float
     auc: float
     brier: float
     seed: int
     threshold: float
+    file_limit: float
+    far: float
     protocol: str
     versions: dict[str, str]
 
 
-class AuthenticityJudge:
-    """Tells synthetic beats from real ones by lone-beat features.
+@dataclass(frozen=True)
+class Reason:
+    """What moved a verdict.
 
-    A support vector machine with a radial kernel on standardised features; its decision
-    values are turned into probabilities by Platt's logistic curve (Platt 1999), fitted to the
-    held-out decision values of five folds. Deviation from Platt: the slope is never negative,
-    so that a judge that cannot tell answers 0.5 for every beat.
+    Attributes:
+        feature: Name of a family of features.
+        words: What is said of it, for a reader.
+        weight: How far it moved the mean log-odds; positive towards synthetic.
     """
 
-    def __init__(self, pipeline: Pipeline, card: JudgeCard) -> None:
-        self._pipeline = pipeline
+    feature: str
+    words: str
+    weight: float
+
+
+@dataclass(frozen=True, eq=False)
+class Opinion:
+    """What a judge says of the beats of one file.
+
+    Attributes:
+        probability: (n,) that each beat is synthetic; 0.5 where nothing can be said.
+        unlike: (n,) whether each is unlike all that the judge learned, real or fake.
+        synthetic: Whether they are, taken together; false where nothing can be said.
+        certain: Whether something can be said of them, taken together.
+        kind: The kind of fake that they are most like.
+        reasons: What moved the verdict most, first what moved it farthest.
+    """
+
+    probability: DoubleArray
+    unlike: BoolArray
+    synthetic: bool
+    certain: bool
+    kind: str
+    reasons: tuple[Reason, ...]
+
+
+class AuthenticityJudge:
+    """Tells synthetic beats from real ones, by a support vector machine for each kind of fake.
+
+    Each machine, of a radial kernel on the standardised features of `core.models.evidence`, tells
+    real beats from one kind; Platt's logistic curve (Platt 1999), fitted to held-out decision
+    values, turns these into odds. A fake is taken to be of each kind with equal chance, so the
+    odds of the kinds are averaged; real and synthetic beats are taken to be equally frequent.
+    Held out are whole recordings, from what is learned of real beats too. Deviation from Platt:
+    the slope is never negative, so that a machine that cannot tell answers 0.5 for every beat.
+    Beats far from all that was learned are given odds nearer to 1 the farther they are.
+    """
+
+    def __init__(
+        self,
+        machines: Mapping[str, Pipeline],
+        cohort: Cohort,
+        arrays: Mapping[str, npt.NDArray[Any]],
+        card: JudgeCard,
+    ) -> None:
+        self._machines = dict(machines)
+        self._cohort = cohort
+        self._arrays = dict(arrays)
         self.card = card
 
     @classmethod
     def fit(
-        cls, real: BeatSet, synthetic: BeatSet, *, seed: int, report: Report = silent
+        cls,
+        real: BeatSet,
+        fakes: Mapping[str, BeatSet],
+        *,
+        seed: int,
+        report: Report = silent,
     ) -> AuthenticityJudge:
-        """Fit a judge on as many synthetic as real beats, of every subject alike.
+        """Fit a judge on as many fakes of each kind as real beats, of every subject alike.
 
         Args:
             real: Measured beats; their rate and window become the judge's.
-            synthetic: Generated beats of the same kind: filter, smoothing, window.
+            fakes: For each kind, beats made of them, of the same filter, smoothing and window;
+                one that names a real beat's recording is held out with it.
             seed: Of the draw of beats and of the folds.
-            report: Called after each fold.
+            report: Called after each kind.
 
         Raises:
             UserError: Too few beats, no common window, or not the same leads.
         """
-        synthetic = matched(synthetic, real, where="synthetic beats")
         _require_finite(real, "real beats")
+        panel = {kind: matched(beats, real, where=f"{kind} beats") for kind, beats in fakes.items()}
         rng = np.random.default_rng(seed)
-        of_real, of_synthetic = equal_shares(real.subject, synthetic.subject, rng, most=MAX_BEATS)
-        n = len(of_real)
-        if n < MIN_BEATS:
-            raise UserError(
-                "authenticity",
-                f"{n} beats of each kind are too few for a judge",
-                f"Give at least {MIN_BEATS} real and {MIN_BEATS} synthetic beats",
-            )
-        folds = paired_folds(real.subject[of_real], rng)
-        names = beat_features(real.signals[:1], real.sampling_rate).columns
-        x = np.vstack(
-            [
-                feature_matrix(real.signals[of_real], real.sampling_rate),
-                feature_matrix(synthetic.signals[of_synthetic], real.sampling_rate),
-            ]
+        if len(real) > MAX_BEATS:
+            real = real.take(np.sort(rng.choice(len(real), MAX_BEATS, replace=False)))
+        fold_of = recording_folds(real, rng)
+        pairs = {kind: _paired_draw(real, beats, fold_of, rng) for kind, beats in panel.items()}
+        _require_enough({kind: len(pair.fake) for kind, pair in pairs.items()})
+        folds = np.concatenate([fold_of, *(pair.fold for pair in pairs.values())])
+        kind_of = np.repeat(
+            np.arange(len(pairs) + 1), [len(real), *(len(pair.fake) for pair in pairs.values())]
         )
-        is_synthetic = np.repeat([False, True], n)
-        decision = held_out_decisions(x, is_synthetic, np.tile(folds, 2), report=report)
-        slope, intercept = _platt(decision, is_synthetic)
-        probability = expit(slope * decision + intercept)
+        signals = np.concatenate(
+            [real.signals, *(panel[kind].signals[pair.fake] for kind, pair in pairs.items())]
+        )
+        cohort = _learn(real, rng)
+        x = np.empty((len(signals), len(evidence_names(signals, cohort))))
+        for fold in np.unique(folds):
+            held = folds == fold
+            x[held] = evidence(signals[held], _learn(real.take(fold_of != fold), rng))
+
+        def rows_of(number: int, pair: _Pair) -> IntArray:
+            """Return the rows of a kind and of the real beats that it is told from."""
+            return np.concatenate([pair.real, np.flatnonzero(kind_of == number)])
+
+        decisions = np.zeros((len(x), len(pairs)))
+        machines: dict[str, Pipeline] = {}
+        cards: dict[str, KindCard] = {}
+        for number, (kind, pair) in enumerate(pairs.items(), start=1):
+            rows = rows_of(number, pair)
+            is_fake = kind_of[rows] > 0
+            for fold in np.unique(folds):
+                away, held = folds[rows] != fold, folds == fold
+                machine = _machine().fit(x[rows][away], is_fake[away])
+                decisions[held, number - 1] = machine.decision_function(x[held])
+            machines[kind] = _machine().fit(x[rows], is_fake)
+            own = decisions[rows, number - 1]
+            slope, intercept = _platt(own[:, None], is_fake)
+            auc = float(roc_auc_score(is_fake, own))
+            cards[kind] = KindCard(len(pair.fake), slope, intercept, auc)
+            report(Progress("train authenticity", number, len(pairs) + 1, {"auc": auc}))
+        log_odds = _joined(decisions, cards)
+        centre, spread = x.mean(axis=0), np.maximum(x.std(axis=0), LEAST_VARIANCE)
+        shown = np.sort(rng.permutation(len(x))[:REFERENCE_BEATS])
+        reference = ((x[shown] - centre) / spread).astype(np.float32)
+        away = [
+            _distances(reference[folds[shown] == fold], reference[folds[shown] != fold])
+            for fold in np.unique(folds[shown])
+        ]
+        is_fake = kind_of > 0
+        weight = np.where(is_fake, 0.5 / is_fake.sum(), 0.5 / (~is_fake).sum())
         card = JudgeCard(
+            format=MODEL_FORMATS["authenticity"],
             sampling_rate=real.sampling_rate,
             before_s=real.before_s,
             n_samples=real.signals.shape[1],
             n_leads=real.signals.shape[2],
-            features=tuple(str(name) for name in names),
-            slope=slope,
-            intercept=intercept,
-            n_each=n,
-            accuracy=float(np.mean((decision > 0) == is_synthetic)),
-            auc=float(roc_auc_score(is_synthetic, decision)),
-            brier=float(brier_score_loss(is_synthetic, probability)),
+            features=evidence_names(real.signals, cohort),
+            kinds=cards,
+            n_each=max(kind.n_each for kind in cards.values()),
+            accuracy=float(weight @ ((log_odds > 0) == is_fake)),
+            auc=float(roc_auc_score(is_fake, log_odds)),
+            brier=float(weight @ (expit(log_odds) - is_fake) ** 2),
             seed=seed,
             threshold=THRESHOLD,
+            file_limit=_file_limit(real, fold_of, log_odds[: len(real)]),
+            far=float(np.percentile(np.concatenate(away), FAR_PERCENTILE)),
             protocol=(
-                f"{N_FOLDS} folds over {n} real and {n} synthetic beats, equal numbers of each "
-                "subject in every fold"
+                f"{len(np.unique(folds))} folds over the train part, whole recordings held out "
+                f"where there are enough; {len(real)} real beats and {int(is_fake.sum())} fakes of "
+                f"{len(cards)} kinds, which together weigh as much as the real ones"
             ),
             versions={name: version(name) for name in ("scikit-learn", "skops", "numpy")},
         )
-        pipeline = support_vector_machine().fit(x, is_synthetic)
-        report(Progress("train authenticity", N_FOLDS + 1, N_FOLDS + 1, {"auc": card.auc}))
-        return cls(pipeline, card)
+        background = x[rng.permutation(len(real))[:BACKGROUND_BEATS]]
+        report(Progress("train authenticity", len(pairs) + 1, len(pairs) + 1, {"auc": card.auc}))
+        real_scale = x[: len(real)].mean(axis=0), x[: len(real)].std(axis=0)
+        arrays = {
+            "centre": centre,
+            "spread": spread,
+            "reference": reference,
+            "reference_kind": kind_of[shown],
+            "background": background,
+            "real_centre": real_scale[0],
+            "real_spread": np.maximum(real_scale[1], LEAST_VARIANCE),
+        }
+        return cls(machines, cohort, arrays, card)
+
+    def without(self, kind: str) -> AuthenticityJudge:
+        """Return the judge that never saw one kind of fake; its limit for files stays.
+
+        Raises:
+            KeyError: There is no such kind, or no other.
+        """
+        kinds = {name: card for name, card in self.card.kinds.items() if name != kind}
+        if len(kinds) != len(self.card.kinds) - 1 or not kinds:
+            raise KeyError(kind)
+        number = list(self.card.kinds).index(kind) + 1
+        left = self._arrays["reference_kind"] != number
+        arrays = {**self._arrays, "reference": self._arrays["reference"][left]}
+        arrays["reference_kind"] = self._arrays["reference_kind"][left]
+        arrays["reference_kind"] -= arrays["reference_kind"] > number
+        machines = {name: self._machines[name] for name in kinds}
+        return AuthenticityJudge(machines, self._cohort, arrays, replace(self.card, kinds=kinds))
 
     def probability(self, beats: BeatSet) -> DoubleArray:
         """Return (n,) the probability that each beat is synthetic.
@@ -170,40 +325,111 @@ class AuthenticityJudge:
         Raises:
             UserError: Another window or number of leads, or samples that are missing.
         """
-        return expit(self._log_odds(beats))
+        return np.asarray(expit(self._log_odds(self._evidence(beats))[0]))
 
     def is_synthetic(self, beats: BeatSet) -> bool:
-        """Return whether the beats, taken together, are more likely synthetic than real.
+        """Return whether the beats of a file, taken together, are synthetic; see `examine`.
 
-        They share one origin, so their log-odds add up; the sum's sign decides.
+        Raises:
+            UserError: There are no beats, or as for `probability`.
+        """
+        return self.examine(beats, reasons=0).synthetic
+
+    def examine(self, beats: BeatSet, *, reasons: int = 3) -> Opinion:
+        """Return what is to be said of the beats of one file.
+
+        They share one origin, so the mean of their log-odds decides: above the limit that real
+        recordings, held out, seldom exceed, they are synthetic. Where most of them are unlike all
+        that was learned, nothing can be said.
+
+        Args:
+            beats: At least one.
+            reasons: How many reasons to give, at most; each costs time.
 
         Raises:
             UserError: There are no beats, or as for `probability`.
         """
         if not len(beats):
             raise UserError("beats", "there are none to judge", "Give at least one beat")
-        return bool(np.mean(self._log_odds(beats)) > 0)
+        x = self._evidence(beats)
+        log_odds, distance = self._log_odds(x)
+        unlike = distance > self.card.far
+        certain = bool(unlike.mean() <= 0.5)
+        of_kinds = _by_kind(self._decisions(x), self.card.kinds).mean(axis=0)
+        return Opinion(
+            probability=np.asarray(expit(log_odds)),
+            unlike=unlike,
+            synthetic=certain and bool(log_odds.mean() > self.card.file_limit),
+            certain=certain,
+            kind=list(self.card.kinds)[int(of_kinds.argmax())],
+            reasons=self._reasons(x)[:reasons] if reasons else (),
+        )
 
-    def _log_odds(self, beats: BeatSet) -> DoubleArray:
+    def _evidence(self, beats: BeatSet) -> DoubleArray:
         card = self.card
         if not len(beats):
-            return np.empty(0)
+            return np.empty((0, len(card.features)))
         like = BeatSet.build(
             np.empty((0, card.n_samples, card.n_leads), dtype=np.float32),
             sampling_rate=card.sampling_rate,
             before_s=card.before_s,
             leads=("",) * card.n_leads,
         )
-        x = feature_matrix(matched(beats, like).signals, card.sampling_rate)
-        return card.slope * self._pipeline.decision_function(x) + card.intercept
+        return evidence(matched(beats, like).signals, self._cohort)
+
+    def _decisions(self, x: DoubleArray) -> DoubleArray:
+        if not len(x):
+            return np.empty((0, len(self._machines)))
+        return np.stack([m.decision_function(x) for m in self._machines.values()], axis=1)
+
+    def _log_odds(self, x: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
+        """Return (n,) log-odds, nearer to 0 for beats unlike learned ones, and their distance."""
+        joined = _joined(self._decisions(x), self.card.kinds)
+        rows = (x - self._arrays["centre"]) / self._arrays["spread"]
+        distance = _distances(rows, self._arrays["reference"])
+        return joined * np.clip(2 - distance / self.card.far, 0, 1), distance
+
+    def _reasons(self, x: DoubleArray) -> tuple[Reason, ...]:
+        """Return each family of features with what it adds to the log-odds, the largest first.
+
+        What it adds is the mean of two: what is lost when the family's features are replaced by
+        those of a real beat, and what a real beat gains by them (the first and the last place of
+        Shapley's orders), over some beats and some real beats.
+        """
+        at = np.unique(np.linspace(0, len(x) - 1, min(len(x), EXPLAINED_BEATS)).round().astype(int))
+        background = self._arrays["background"]
+        beats = np.repeat(x[at], len(background), axis=0)
+        others = np.tile(background, (len(at), 1))
+        full, empty = (self._plain(rows).mean() for rows in (x[at], background))
+        z = (x.mean(axis=0) - self._arrays["real_centre"]) / self._arrays["real_spread"]
+        family_of = np.asarray([name.split("/")[0] for name in self.card.features])
+        found = []
+        for family, words in FAMILIES.items():
+            mine = family_of == family
+            if not mine.any():
+                continue
+            lost = full - self._plain(np.where(mine, others, beats)).mean()
+            gained = self._plain(np.where(mine, beats, others)).mean() - empty
+            side = int(z[mine].mean() > 0)
+            found.append(Reason(family, words[side], float((lost + gained) / 2)))
+        return tuple(sorted(found, key=lambda reason: -abs(reason.weight)))
+
+    def _plain(self, x: DoubleArray) -> DoubleArray:
+        """Return (n,) log-odds not held to `MOST_LOG_ODDS`: what is held shows no reason."""
+        return _joined(self._decisions(x), self.card.kinds, most=np.inf)
 
     def save(self, folder: Path) -> None:
         """Write ``judge.skops`` and ``card.json`` into a folder, each whole or not at all."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / MODEL_FILE
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        held = {
+            "machines": self._machines,
+            "cohort": self._cohort.as_arrays(),
+            "arrays": self._arrays,
+        }
         try:
-            temporary.write_bytes(skops.io.dumps(self._pipeline))
+            temporary.write_bytes(skops.io.dumps(held))
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -214,19 +440,121 @@ class AuthenticityJudge:
         """Read what `save` wrote; nothing is unpickled.
 
         Raises:
-            UserError: A file is missing, damaged, or holds types that are not trusted.
+            UserError: A file is missing, damaged, of an older CardioTwin, or holds types that are
+                not trusted.
         """
         values = load_card(folder)
         path = folder / MODEL_FILE
+        if values.get("format") != MODEL_FORMATS["authenticity"]:
+            raise UserError(
+                path, "was trained by another version of CardioTwin", "Train authenticity again"
+            )
         try:
-            known = {field.name: values[field.name] for field in fields(JudgeCard)}
+            known: dict[str, Any] = {field.name: values[field.name] for field in fields(JudgeCard)}
+            known["kinds"] = {kind: KindCard(**card) for kind, card in known["kinds"].items()}
             card = JudgeCard(**{**known, "features": tuple(known["features"])})
-            pipeline = skops.io.load(path, trusted=list(TRUSTED_TYPES))
+            held = skops.io.load(path, trusted=list(TRUSTED_TYPES))
+            cohort = Cohort.from_arrays(held["cohort"])
+            return cls(held["machines"], cohort, held["arrays"], card)
         except Exception as error:
             raise UserError(
                 path, f"is not a readable judge ({error})", "Train authenticity again"
             ) from None
-        return cls(pipeline, card)
+
+
+@dataclass(frozen=True, eq=False)
+class _Pair:
+    """Positions of real beats and of fakes, of one subject each; the fold of both."""
+
+    real: IntArray
+    fake: IntArray
+    fold: FoldArray
+
+
+def recording_folds(beats: BeatSet, rng: np.random.Generator) -> FoldArray:
+    """Return (n,) a fold for each beat: whole recordings, those of a subject apart.
+
+    With fewer recordings than folds, each recording is cut into stretches instead, which
+    flatters: beats of another day are then more often called synthetic.
+    """
+    folds = np.empty(len(beats), dtype=np.int64)
+    names, first = np.unique(beats.recording, return_index=True)
+    if len(names) < N_FOLDS:
+        for name in names:
+            own = np.flatnonzero(beats.recording == name)
+            folds[own] = np.arange(len(own)) * N_FOLDS // len(own)
+        return folds
+    by_subject = sorted(zip(beats.subject[first], rng.permutation(len(names)), names, strict=True))
+    for number, (_, _, name) in enumerate(by_subject):
+        folds[beats.recording == name] = number % N_FOLDS
+    return folds
+
+
+def _paired_draw(
+    real: BeatSet, fakes: BeatSet, fold_of: FoldArray, rng: np.random.Generator
+) -> _Pair:
+    """Return as many real beats as fakes of each recording, or subject where none is shared."""
+    shared = np.isin(fakes.recording, real.recording).all() and (fakes.recording != "").all()
+    of = "recording" if shared else "subject"
+    one, other = equal_shares(getattr(real, of), getattr(fakes, of), rng)
+    return _Pair(one, other, fold_of[one])
+
+
+def _require_enough(sizes: Mapping[str, int]) -> None:
+    for kind, n in sizes.items():
+        if n < MIN_BEATS:
+            raise UserError(
+                "authenticity",
+                f"{n} real beats and as many of {kind.replace('_', ' ')} are too few for a judge",
+                f"Give at least {MIN_BEATS} real and {MIN_BEATS} synthetic beats",
+            )
+
+
+def _learn(real: BeatSet, rng: np.random.Generator) -> Cohort:
+    return Cohort.learn(real.signals, real.subject, real.sampling_rate, real.before_s, rng)
+
+
+def _machine() -> Pipeline:
+    return make_pipeline(
+        VarianceThreshold(LEAST_VARIANCE), StandardScaler(), SVC(C=KIND_PENALTY, kernel="rbf")
+    )
+
+
+def _by_kind(
+    decisions: DoubleArray, cards: Mapping[str, KindCard], *, most: float = MOST_LOG_ODDS
+) -> DoubleArray:
+    """Return (n, n_kinds) log-odds of each kind of fake against real, held to `most`."""
+    slope = np.asarray([card.slope for card in cards.values()])
+    intercept = np.asarray([card.intercept for card in cards.values()])
+    return np.clip(decisions * slope + intercept, -most, most)
+
+
+def _joined(
+    decisions: DoubleArray, cards: Mapping[str, KindCard], *, most: float = MOST_LOG_ODDS
+) -> DoubleArray:
+    """Return (n,) log-odds of a fake of some kind against real: the mean of the kinds' odds."""
+    joined = logsumexp(_by_kind(decisions, cards, most=most), axis=1) - np.log(len(cards))
+    return np.asarray(joined)
+
+
+def _distances(rows: npt.NDArray[Any], reference: npt.NDArray[Any]) -> DoubleArray:
+    """Return (n,) root mean square differences of rows from the closest row of a reference."""
+    if not (len(rows) and len(reference)):
+        return np.zeros(len(rows))
+    norms = (reference**2).sum(axis=1)
+    squares = (rows**2).sum(axis=1) + (norms - 2 * rows @ reference.T).min(axis=1)
+    return np.sqrt(np.maximum(squares, 0) / rows.shape[1]).astype(np.float64)
+
+
+def _file_limit(real: BeatSet, folds: FoldArray, log_odds: DoubleArray) -> float:
+    """Return the mean log-odds above which few held-out real recordings lie; at least 0."""
+    if len(np.unique(real.recording)) < N_FOLDS:
+        return FEW_RECORDINGS_LIMIT
+    _, file_of = np.unique(
+        np.char.add(np.char.add(real.recording, "/"), folds.astype(str)), return_inverse=True
+    )
+    means = np.bincount(file_of, log_odds) / np.bincount(file_of)
+    return max(0.0, float(np.quantile(means, 1 - FALSE_ALARM_SHARE)))
 
 
 def support_vector_machine() -> Pipeline:
@@ -383,8 +711,8 @@ def feature_matrix(signals: FloatArray, sampling_rate: float) -> DoubleArray:
     return np.nan_to_num(table.to_numpy(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
 
 
-def _platt(decision: DoubleArray, is_synthetic: npt.NDArray[np.bool_]) -> tuple[float, float]:
-    """Return slope and intercept of the logistic curve from decision values to probabilities."""
-    curve = LogisticRegression(C=1e6).fit(decision[:, None], is_synthetic)
+def _platt(decision: DoubleArray, is_synthetic: BoolArray) -> tuple[float, float]:
+    """Return slope and intercept of the logistic curve from decision values (n, 1)."""
+    curve = LogisticRegression(C=1e6).fit(decision, is_synthetic)
     slope = float(curve.coef_[0, 0])
     return (slope, float(curve.intercept_[0])) if slope > 0 else (0.0, 0.0)

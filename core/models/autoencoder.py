@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     import keras
 
 MIN_BEATS = 8
-MAX_CODES = 64
+CODES_A_LEAD = 64
 """About twice the smoothing's bandwidth (40 Hz) times the window (0.7 s): little is lost."""
+MAX_CODES = 192
+"""However many leads; twelve are eight that are independent, and alike."""
 HIDDEN_UNITS = 128
 BATCH_SIZE = 128
 LEARNING_RATE = 1e-3
@@ -40,6 +42,8 @@ SPECTRUM_BINS = 40
 SPECTRUM_FLOOR = 1e-2
 EPOCHS: dict[Preset, int] = {"quick": 15, "full": 60}
 MAX_STEPS: dict[Preset, int] = {"quick": 1_500, "full": 12_000}
+NULL_SHARE = 0.01
+"""Of the leads' own root mean square: a combination of leads with less is nothing but rounding."""
 FLAT = 1e-6
 """Of the largest: a direction or lead with less spread than this does not vary."""
 CHUNK = 8_192
@@ -55,6 +59,9 @@ class Autoencoder:
     training beats, scaled to codes of unit variance, plus a small network that starts at zero
     and learns what the linear map misses. The loss is the squared error of the beat and of its
     first difference, each over its variance, and the absolute error of the log spectrum.
+
+    Where the leads obey linear relations, such as II = I + III, what comes out of the decoder
+    obeys them as well: a last, fixed layer takes away what breaks them.
 
     Attributes:
         history: An entry an epoch: ``loss``, ``error`` (share of variance that is lost).
@@ -174,12 +181,15 @@ class _Basis:
         scale: (n_leads,) standard deviation of each lead around it.
         axes: (k, n_samples * n_leads) orthonormal rows.
         spread: (k,) standard deviation along each.
+        true_leads: (n_leads, n_leads) the projection of millivolts on what the leads allow; None
+            if they are independent.
     """
 
     mean: FloatArray
     scale: FloatArray
     axes: FloatArray
     spread: FloatArray
+    true_leads: FloatArray | None
 
 
 def _principal_components(beats: FloatArray) -> _Basis:
@@ -195,7 +205,7 @@ def _principal_components(beats: FloatArray) -> _Basis:
         )
     scale = np.maximum(scale, FLAT * scale.max())
     flat = (centred / scale).reshape(n, -1)
-    n_codes = max(1, min(MAX_CODES, n // 2, flat.shape[1]))
+    n_codes = max(1, min(CODES_A_LEAD * beats.shape[2], MAX_CODES, n // 2, flat.shape[1]))
     if flat.shape[1] <= n:
         values, vectors = np.linalg.eigh(flat.T @ flat)
         spread, axes = np.sqrt(np.maximum(values[::-1], 0)), vectors[:, ::-1].T
@@ -203,7 +213,31 @@ def _principal_components(beats: FloatArray) -> _Basis:
         _, spread, axes = np.linalg.svd(flat, full_matrices=False)
     keep = max(1, int(np.sum(spread[:n_codes] > FLAT * spread[0])))
     signs = np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)])
-    return _Basis(mean, scale, (axes * signs[:, None])[:keep], spread[:keep] / math.sqrt(n))
+    return _Basis(
+        mean,
+        scale,
+        (axes * signs[:, None])[:keep],
+        spread[:keep] / math.sqrt(n),
+        _lead_projection(beats),
+    )
+
+
+def _lead_projection(beats: FloatArray) -> FloatArray | None:
+    """Return the projection (n_leads, n_leads) off the combinations of leads that are always zero.
+
+    They are the directions in which samples, each lead in units of its own root mean square, have
+    less than `NULL_SHARE`. To be applied to rows: ``sample @ projection``.
+    """
+    n_leads = beats.shape[2]
+    samples = beats.reshape(-1, n_leads).astype(np.float64)
+    size = np.sqrt((samples**2).mean(axis=0))
+    size = np.maximum(size, FLAT * size.max())
+    samples = samples / size
+    values, vectors = np.linalg.eigh(samples.T @ samples / len(samples))
+    null = vectors[:, values < NULL_SHARE**2]
+    if not null.shape[1]:
+        return None
+    return (np.eye(n_leads) - null @ null.T) * size / size[:, None]
 
 
 def _build(basis: _Basis, shape: tuple[int, ...], seed: int) -> tuple[keras.Model, keras.Model]:
@@ -236,9 +270,12 @@ def _build(basis: _Basis, shape: tuple[int, ...], seed: int) -> tuple[keras.Mode
     back = layers.Dense(n_values, name="linear")
     residual = layers.Dense(n_values, name="residual", **start)
     joined = layers.Add()([back(code), residual(hidden("hidden", 2)(code))])
-    decoder = keras.Model(
-        code, scaler("scale", invert=True)(layers.Reshape(shape)(joined)), name="decoder"
-    )
+    decoded = scaler("scale", invert=True)(layers.Reshape(shape)(joined))
+    if basis.true_leads is not None:
+        true_leads = layers.Dense(shape[1], use_bias=False, trainable=False, name="true_leads")
+        decoded = true_leads(decoded)
+        true_leads.set_weights([basis.true_leads])
+    decoder = keras.Model(code, decoded, name="decoder")
     back.set_weights([basis.axes * basis.spread[:, None], np.zeros(n_values)])
     return encoder, decoder
 

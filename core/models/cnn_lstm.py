@@ -265,8 +265,9 @@ class Identifier:
             settings: `NetworkSettings` instead of the preset's.
             calibrate: Choose method, threshold and temperature on the train side, by short
                 trainings without some of the subjects; only with the preset ``full``.
-            extra: Generated beats of the same subjects to learn from, too: all of one subject stand
-                for one more recording. They are in no template and choose nothing.
+            extra: Generated beats of the same subjects to learn from, too: all of one subject and
+                ``session`` stand for one more recording. They are in no template and choose
+                nothing.
 
         Raises:
             UserError: There are fewer than two subjects, or no beats.
@@ -429,6 +430,11 @@ class Identifier:
         """Return (n, n_classes) log-posteriors over the gallery, of the rows of `beat_scores`."""
         parts = self._parts(beats, recording_codes(beats), in_a_row, method)[1]
         return self._posteriors(parts.closed)
+
+    def embeddings(self, beats: BeatSet) -> FloatArray:
+        """Return (n, n_units) what the network makes of single beats before it names them."""
+        probe = _probe(beats, recording_codes(beats), self._card.window)
+        return self._evidence(probe, 1)[1].embedding
 
     def runs(self, beats: BeatSet, in_a_row: int) -> StrArray:
         """Return (m,) the recording of each row of ``beat_scores(beats, in_a_row=in_a_row)``."""
@@ -669,10 +675,9 @@ def _centres(templates: dict[str, FloatArray], owners: StrArray) -> dict[str, Fl
 
 
 def _as_recordings(generated: BeatSet) -> BeatSet:
-    """Return generated beats as if those of a subject had been recorded together."""
-    return replace(
-        generated, recording=generated.subject, synthetic=np.zeros(len(generated), np.bool_)
-    )
+    """Return generated beats as if those of a subject and day had been recorded together."""
+    days = np.char.add(np.char.add(generated.subject.astype(np.str_), "\0"), generated.session)
+    return replace(generated, recording=days, synthetic=np.zeros(len(generated), np.bool_))
 
 
 def _probe(beats: BeatSet, codes: IntArray, window: Window) -> Gallery:

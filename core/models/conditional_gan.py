@@ -21,6 +21,7 @@ from core.models.storage import (
     save_model,
     save_state,
 )
+from core.models.succession import Succession, white_in_rows
 from core.options import Preset
 from core.progress import Progress, Report, silent
 from core.recording import FloatArray, IntArray
@@ -55,10 +56,13 @@ SPECTRUM_BINS = 40
 SPECTRUM_FLOOR = 1e-2
 FLAT = 1e-3
 """Least standard deviation of a white number, which should have 1."""
+SPREAD_RECORDINGS = 32
+SPREAD_DRAWS = 16
+"""Beats drawn of each of at most so many recordings to see the spread while training."""
 CHUNK = 8_192
 """Beats that go through the generator at once."""
 
-Z_KEY, U_KEY, REAL_KEY, FAKE_KEY = (0, 1), (0, 2), (0, 3), (0, 4)
+Z_KEY, U_KEY, REAL_KEY, FAKE_KEY, SPREAD_KEY = (0, 1), (0, 2), (0, 3), (0, 4), (0, 5)
 """Added to a step's key: each random draw of a step has a stream of its own."""
 
 _STAGE = "train gan"
@@ -80,7 +84,9 @@ class ConditionalGan:
 
     Attributes:
         mixture: Where training started from.
-        history: An entry every 50 steps: ``critic_loss``, ``generator_loss``, ``penalty``.
+        history: An entry every 50 steps: ``critic_loss``, ``generator_loss``, ``penalty``,
+            ``critic_accuracy`` (share of pairs that the critic orders rightly) and ``spread``
+            (of generated over real beats, median over recordings; before the calibration).
     """
 
     def __init__(
@@ -171,6 +177,7 @@ class ConditionalGan:
         seed: int = 0,
         days: Days = "recorded",
         labels: npt.ArrayLike | None = None,
+        succession: Succession | None = None,
     ) -> FloatArray:
         """Return codes (n, k) float32, drawn for the subjects (n,), in their order.
 
@@ -179,13 +186,15 @@ class ConditionalGan:
             seed: Same seed and request give the same codes.
             days: ``recorded`` as on the days it was trained on, ``new`` as on another day.
             labels: (n,) a label for each; without, labels come in the shares they were seen in.
+            succession: Which beats follow one another, on one day of one recording; without,
+                every beat stands alone.
 
         Raises:
             UserError: Unknown subject or label, or days that cannot be drawn.
         """
         rng = np.random.default_rng([seed, 0])
-        draw = self.mixture.plan(subjects, rng=rng, days=days, labels=labels)
-        w = self._white(draw, rng)
+        draw = self.mixture.plan(subjects, rng=rng, days=days, labels=labels, succession=succession)
+        w = self._white(draw, rng, succession)
         w = (w - self._offset[draw.component]) * self._gain[draw.component]
         return self.mixture.place(draw, w)
 
@@ -213,10 +222,12 @@ class ConditionalGan:
             card.get("history", []),
         )
 
-    def _white(self, draw: Draw, rng: np.random.Generator) -> FloatArray:
+    def _white(
+        self, draw: Draw, rng: np.random.Generator, succession: Succession | None = None
+    ) -> FloatArray:
         """Return the generator's white numbers (n, k) for a draw."""
         n, k = draw.mean.shape
-        z = rng.standard_normal((n, k), np.float32)
+        z = white_in_rows(rng, n, k, succession)
         u = rng.standard_normal((n, NOISE_INPUTS), np.float32)
         context, subject, label = self._context.of(draw)
         parts = [
@@ -231,7 +242,7 @@ class ConditionalGan:
         rng = np.random.default_rng([seed, 1])
         for index in range(len(mean)):
             which = np.full(CALIBRATION_DRAWS, index)
-            w = self._white(Draw(which, mean[which]), rng)
+            w = self._white(Draw(which, mean[which], len(which)), rng)
             self._offset[index] = w.mean(axis=0)
             self._gain[index] = 1 / np.maximum(w.std(axis=0), FLAT)
 
@@ -381,7 +392,7 @@ def _train(
     m, k = parts.mean.shape
     n = len(codes)
     batch = min(BATCH_SIZE, max(n, 2))
-    every = Draw(np.arange(m), parts.mean)
+    every = Draw(np.arange(m), parts.mean, m)
     context, subject, label = (tf.constant(array) for array in model._context.of(every))
     mean, factor, basis = (tf.constant(a) for a in (parts.mean, parts.factor, parts.basis))
     mean_beats = autoencoder.decode(parts.mean)
@@ -411,8 +422,9 @@ def _train(
         return critic([see(w, which), *told], training=True)[:, 0]
 
     def draw(which: Any, key: Any) -> Any:
-        z = tf.random.stateless_normal((batch, k), key + Z_KEY)
-        u = tf.random.stateless_normal((batch, NOISE_INPUTS), key + U_KEY)
+        n = tf.shape(which)[0]
+        z = tf.random.stateless_normal((n, k), key + Z_KEY)
+        u = tf.random.stateless_normal((n, NOISE_INPUTS), key + U_KEY)
         told = (tf.gather(context, which), tf.gather(subject, which), tf.gather(label, which))
         return _generate(generator, z, u, *told)
 
@@ -424,8 +436,20 @@ def _train(
         which = tf.gather(home, rows)
         return noisy(tf.gather(real_white, rows), key + REAL_KEY), which
 
+    watched, real_spread = _watched(parts, autoencoder.decode(codes), assignment)
+    drawn_of = tf.repeat(tf.constant(watched), SPREAD_DRAWS)
+
     @tf.function(jit_compile=False)
-    def critic_step(key: Any) -> tuple[Any, Any]:
+    def spread_of(key: Any) -> Any:
+        white = draw(drawn_of, key + SPREAD_KEY)
+        placed = tf.linalg.matvec(tf.gather(factor, drawn_of), white) @ basis
+        beats = autoencoder.decoder(placed + tf.gather(mean, drawn_of), training=False)
+        grouped = tf.reshape(beats, (len(watched), SPREAD_DRAWS, -1))
+        share = SPREAD_DRAWS / (SPREAD_DRAWS - 1)
+        return tf.sqrt(share * tf.reduce_sum(tf.math.reduce_variance(grouped, axis=1), axis=1))
+
+    @tf.function(jit_compile=False)
+    def critic_step(key: Any) -> tuple[Any, Any, Any]:
         real, which = pick(key)
         fake = noisy(draw(which, key), key + FAKE_KEY)
         with tf.GradientTape() as tape:
@@ -440,7 +464,7 @@ def _train(
             total = loss + PENALTY / 2 * penalty
         variables = critic.trainable_variables
         critic_optimizer.apply(tape.gradient(total, variables), variables)
-        return loss, penalty
+        return loss, penalty, tf.reduce_mean(tf.cast(margin > 0, tf.float32))
 
     @tf.function(jit_compile=False)
     def generator_step(key: Any, decay: Any) -> Any:
@@ -468,22 +492,36 @@ def _train(
     identity = f"{_fingerprint(codes, assignment)} {preset} {seed}"
     steps = STEPS[preset]
     done, history = restore_state(checkpoint, state, identity=identity)
-    totals = np.zeros(3)
+    names = ("critic_loss", "generator_loss", "penalty", "critic_accuracy")
+    totals = np.zeros(len(names))
     for step in range(done, steps):
         decay = min(EMA_DECAY, (1 + step) / (10 + step))
-        critic_loss, penalty = critic_step(tf.constant([seed, 20 * step]))
+        critic_loss, penalty, accuracy = critic_step(tf.constant([seed, 20 * step]))
         loss = generator_step(tf.constant([seed, 20 * step + 10]), tf.constant(decay, tf.float32))
-        totals += [float(critic_loss), float(loss), float(penalty)]
+        totals += [float(critic_loss), float(loss), float(penalty), float(accuracy)]
         if (step + 1) % STEPS_A_REPORT == 0 or step + 1 == steps:
-            names = ("critic_loss", "generator_loss", "penalty")
             since = step % STEPS_A_REPORT + 1
-            history.append(dict(zip(names, (totals / since).tolist(), strict=True)))
-            totals = np.zeros(3)
+            entry = dict(zip(names, (totals / since).tolist(), strict=True))
+            if len(watched):
+                found = spread_of(tf.constant([seed, 20 * step])).numpy()
+                entry["spread"] = float(np.median(found / real_spread))
+            history.append(entry)
+            totals = np.zeros(len(names))
             save_state(checkpoint, state, step=step + 1, history=history, identity=identity)
             report(Progress(_STAGE, step + 1, steps, history[-1]))
     for slow, fast in zip(averaged, generator.trainable_variables, strict=True):
         fast.assign(slow)
     return history
+
+
+def _watched(
+    parts: Components, beats: FloatArray, component: IntArray
+) -> tuple[IntArray, FloatArray]:
+    """Return Gaussians whose spread is watched, and the spread of their real beats, in mV."""
+    able = np.flatnonzero(parts.count > 1)
+    chosen = able[np.unique(np.linspace(0, len(able) - 1, SPREAD_RECORDINGS).astype(np.int64))]
+    spread = np.asarray([np.sqrt(beats[component == c].var(axis=0, ddof=1).sum()) for c in chosen])
+    return chosen[spread > 0], spread[spread > 0]
 
 
 def _whiten(

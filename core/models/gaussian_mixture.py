@@ -14,6 +14,8 @@ from threadpoolctl import threadpool_limits
 
 from core.errors import UserError, did_you_mean
 from core.models.storage import load_arrays, load_card, save_arrays, save_card
+from core.models.succession import Succession, white_in_rows
+from core.models.virtual_recordings import allot, directions, evened
 from core.progress import Progress, Report, silent
 from core.recording import FloatArray, IntArray, StrArray
 
@@ -37,8 +39,9 @@ MIN_COMPONENT_BEATS = 20
 MAX_COMPONENTS = 4
 BIC_DIMENSIONS = 4
 """Leading directions of a recording in which beat types are told apart."""
-BEATS_A_DAY = 20
-"""Beats drawn for one new day before the next begins; ECG-ID's recordings have about as many."""
+BEATS_A_DAY = 5
+"""Beats drawn for one new day before the next begins: as many as an identifier averages. What is
+learned from many short days holds for further ones better than from a few long ones."""
 FLAT = 1e-4
 """Of the largest: the least standard deviation of a direction."""
 
@@ -51,12 +54,18 @@ class Draw:
     """What to draw, a row a beat: which Gaussian, and where its mean lies.
 
     Attributes:
-        component: (n,) index of the Gaussian.
-        mean: (n, k) mean code; on a new day it is not the Gaussian's own.
+        component: (n + u,) index of the Gaussian; first of the beats that are asked for, then of
+            those that complete their virtual recordings.
+        mean: (n + u, k) mean code; on a new day it is not the Gaussian's own.
+        asked: n.
+        whole: Whether the beats of each Gaussian are whole virtual recordings; beats that follow
+            one another are not.
     """
 
     component: IntArray
     mean: FloatArray
+    asked: int
+    whole: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +76,11 @@ class Components:
         basis: (k, k) rows span the code space; white within recordings, pooled over all.
         mean: (m, k) of each Gaussian.
         factor: (m, k, k) lower triangular.
+        own: (m, k, k) orthonormal rows, in the white basis: the directions in which its own
+            beats vary; the rest are zero.
         level: (m,) noise level of its recording over the pooled one, a standard deviation.
         count: (m,) beats it was estimated from.
+        recording: (m,) name of its recording.
         condition: (m,) index of its subject and label in `subject` and `label`.
         group_mean: (m, k) mean code of its recording and label.
         subject: (c,) subject of each condition.
@@ -82,8 +94,10 @@ class Components:
     basis: FloatArray
     mean: FloatArray
     factor: FloatArray
+    own: FloatArray
     level: FloatArray
     count: IntArray
+    recording: StrArray
     condition: IntArray
     group_mean: FloatArray
     subject: StrArray
@@ -99,7 +113,7 @@ class GaussianMixtureGenerator:
     Noise level and electrode contact belong to the recording, so each has a Gaussian of its own;
     their correlations are shrunk to the subject's and these to the pooled ones, since a recording
     has fewer beats than a code has numbers. A recording with beats of several kinds gets several,
-    by the BIC.
+    by the BIC. What is drawn are virtual recordings (`core.models.virtual_recordings`).
 
     Attributes:
         components: The Gaussians.
@@ -154,7 +168,7 @@ class GaussianMixtureGenerator:
         assignment, owner = _split(exact, group, len(groups), seed, report)
         basis, inverse = _white_basis(exact, assignment)
         white = exact @ inverse
-        mean, factor, level = _moments(white, assignment, condition[owner])
+        mean, factor, own, level = _moments(white, assignment, condition[owner])
 
         group_mean = _means(white, group, len(groups))
         trust = np.bincount(group) / (np.bincount(group) + MEAN_WEIGHT)
@@ -169,8 +183,10 @@ class GaussianMixtureGenerator:
                 basis=basis.astype(np.float32),
                 mean=code(mean),
                 factor=factor.astype(np.float32),
+                own=own.astype(np.float32),
                 level=level.astype(np.float32),
                 count=np.bincount(assignment).astype(np.int64),
+                recording=groups[owner, 1],
                 condition=condition[owner].astype(np.int64),
                 group_mean=code(group_mean[owner]),
                 subject=conditions[:, 0],
@@ -189,6 +205,7 @@ class GaussianMixtureGenerator:
         seed: int = 0,
         days: Days = "recorded",
         labels: npt.ArrayLike | None = None,
+        succession: Succession | None = None,
     ) -> FloatArray:
         """Return codes (n, k) float32, drawn for the subjects (n,), in their order.
 
@@ -196,15 +213,17 @@ class GaussianMixtureGenerator:
             subjects: (n,) who to draw.
             seed: Same seed and request give the same codes.
             days: ``recorded`` as on the days it was fitted to, ``new`` as on another day: the
-                recording's mean is drawn anew, every 20 beats of a subject.
+                recording's mean is drawn anew, every 5 beats of a subject (`day_numbers`).
             labels: (n,) a label for each; without, labels come in the shares they were seen in.
+            succession: Which beats follow one another, on one day of one recording; without,
+                every beat stands alone.
 
         Raises:
             UserError: Unknown subject or label, or days that cannot be drawn.
         """
         rng = np.random.default_rng([seed, 0])
-        draw = self.plan(subjects, rng=rng, days=days, labels=labels)
-        w = rng.standard_normal(draw.mean.shape, dtype=np.float32)
+        draw = self.plan(subjects, rng=rng, days=days, labels=labels, succession=succession)
+        w = white_in_rows(rng, len(draw.mean), draw.mean.shape[1], succession)
         return self.place(draw, w)
 
     def plan(
@@ -214,6 +233,7 @@ class GaussianMixtureGenerator:
         rng: np.random.Generator,
         days: Days,
         labels: npt.ArrayLike | None,
+        succession: Succession | None = None,
     ) -> Draw:
         """Choose the Gaussian and the mean of each beat to be drawn; arguments as in `sample`."""
         if days not in ("recorded", "new"):
@@ -224,21 +244,45 @@ class GaussianMixtureGenerator:
         if what is not None and len(what) != len(who):
             raise ValueError(f"{len(what)} labels for {len(who)} subjects")
         component = np.zeros(len(who), np.int64)
+        unasked = [component[:0]]
         for rows, allowed in self._requests(who, what):
-            share = parts.count[allowed] / parts.count[allowed].sum()
-            component[rows] = rng.choice(allowed, size=len(rows), p=share)
+            if succession is None:
+                allotment = allot(len(rows), allowed, parts.count[allowed], rng)
+                component[rows] = allotment.asked
+                unasked.append(allotment.unasked)
+                continue
+            for some, own in _of_recordings(parts, rows, allowed, succession):
+                share = parts.count[own] / parts.count[own].sum()
+                component[some] = rng.choice(own, size=len(some), p=share)
         mean = parts.mean[component]
         if days == "new":
-            mean = mean + self._new_days(component, who, rng)
-        return Draw(component, mean)
+            mean = mean + self._new_days(component, who, rng, succession)
+        rest = np.concatenate(unasked)
+        return Draw(
+            component=np.concatenate([component, rest]),
+            mean=np.concatenate([mean, parts.mean[rest]]),
+            asked=len(who),
+            whole=succession is None,
+        )
 
     def place(self, draw: Draw, w: FloatArray) -> FloatArray:
-        """Return the codes (n, k) of white numbers w (n, k) under the Gaussians of a draw."""
+        """Return the codes (n, k) of the beats that a draw asks for.
+
+        Args:
+            draw: What `plan` returned.
+            w: (n + u, k) white numbers, which the Gaussians place.
+        """
         parts = self.components
         coloured = np.empty_like(w)
-        for index, rows in _by_value(draw.component):
-            coloured[rows] = w[rows] @ parts.factor[index].T
-        return draw.mean + coloured @ parts.basis
+        with threadpool_limits(1):
+            for index, rows in _by_value(draw.component):
+                factor = parts.factor[index].astype(np.float64)
+                placed = w[rows] @ factor.T
+                if draw.whole:
+                    placed = evened(placed, factor, parts.own[index].astype(np.float64))
+                coloured[rows] = placed
+        n = draw.asked
+        return draw.mean[:n] + coloured[:n] @ parts.basis
 
     def save(self, folder: Path) -> None:
         """Write ``mixture.npz`` and the card."""
@@ -298,7 +342,13 @@ class GaussianMixtureGenerator:
                     )
             yield np.flatnonzero(inverse.reshape(-1) == i), np.flatnonzero(mine)
 
-    def _new_days(self, component: IntArray, who: StrArray, rng: np.random.Generator) -> FloatArray:
+    def _new_days(
+        self,
+        component: IntArray,
+        who: StrArray,
+        rng: np.random.Generator,
+        succession: Succession | None,
+    ) -> FloatArray:
         """Return what carries each beat's mean from its recorded day to a new one, (n, k)."""
         parts = self.components
         if not parts.between.any():
@@ -308,7 +358,7 @@ class GaussianMixtureGenerator:
                 "Use --days recorded, or train on subjects with several recordings",
             )
         _, person = np.unique(who, return_inverse=True)
-        day = _rank_within(person) // BEATS_A_DAY
+        day = succession.row if succession else day_numbers(who)
         _, which = np.unique(np.stack([person, day], axis=1), axis=0, return_inverse=True)
         which = which.reshape(-1)
         white = rng.standard_normal((which.max(initial=-1) + 1, len(parts.basis)), np.float32)
@@ -317,6 +367,19 @@ class GaussianMixtureGenerator:
         scaled = shift[which] * parts.between_scale[condition][:, None]
         home = parts.condition_mean[parts.condition] - parts.group_mean
         return (home[component] + scaled).astype(np.float32)
+
+
+def _of_recordings(
+    parts: Components, rows: IntArray, allowed: IntArray, succession: Succession
+) -> Iterator[tuple[IntArray, IntArray]]:
+    """Yield the rows of each recording that a succession names, and the Gaussians for them."""
+    for name in np.unique(succession.recording[rows]):
+        own = allowed[parts.recording[allowed] == name]
+        if not len(own):
+            raise ValueError(f"the generator knows no recording {name} of this subject and label")
+        if succession.kinds == "main":
+            own = own[[int(np.argmax(parts.count[own]))]]
+        yield rows[succession.recording[rows] == name], own
 
 
 def _names(n: int, *columns: npt.ArrayLike | None) -> StrArray:
@@ -402,8 +465,15 @@ def _beat_types(codes: npt.NDArray[np.float64], seed: int) -> IntArray:
 
 def _moments(
     white: npt.NDArray[np.float64], component: IntArray, condition: IntArray
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return mean (m, k), Cholesky factor (m, k, k) and level (m,), in the white basis.
+) -> tuple[
+    npt.NDArray[np.float64],
+    npt.NDArray[np.float64],
+    npt.NDArray[np.float64],
+    npt.NDArray[np.float64],
+]:
+    """Return mean (m, k), Cholesky factor and own directions (m, k, k), and level (m,).
+
+    All in the white basis.
 
     Args:
         white: (n, k) codes in the white basis.
@@ -413,7 +483,7 @@ def _moments(
     m, k = len(condition), white.shape[1]
     mean = _means(white, component, m)
     deviation = white - mean[component]
-    factor = np.zeros((m, k, k))
+    factor, own = np.zeros((m, k, k)), np.zeros((m, k, k))
     level = np.zeros(m)
     for _, kin in _by_value(condition):
         members = [deviation[component == index] for index in kin]
@@ -424,7 +494,8 @@ def _moments(
         for index, member, scatter in zip(kin, members, scatters, strict=True):
             covariance, level[index] = _shrunk(scatter, len(member), shared)
             factor[index] = np.linalg.cholesky(_positive(covariance))
-    return mean, factor, level
+            own[index] = directions(scatter, len(member))
+    return mean, factor, own, level
 
 
 def _shrunk(
@@ -434,7 +505,7 @@ def _shrunk(
 
     One beat tells nothing of either.
     """
-    known = n if n > 1 else 0
+    known = n - 1
     square = (np.trace(scatter) / len(scatter) + LEVEL_WEIGHT) / (known + LEVEL_WEIGHT)
     variance = (np.diag(scatter) + VARIANCE_WEIGHT * square) / (known + VARIANCE_WEIGHT)
     own = known / (known + RECORDING_WEIGHT)
@@ -503,6 +574,11 @@ def _by_value(values: IntArray) -> Iterator[tuple[int, IntArray]]:
     distinct, start = np.unique(values[order], return_index=True)
     for value, rows in zip(distinct, np.split(order, start[1:]), strict=True):
         yield int(value), rows
+
+
+def day_numbers(subjects: npt.ArrayLike) -> IntArray:
+    """Return the number (n,) of the new day, from 0 for each subject, that each beat is of."""
+    return _rank_within(np.unique(subjects, return_inverse=True)[1].reshape(-1)) // BEATS_A_DAY
 
 
 def _rank_within(group: IntArray) -> IntArray:

@@ -3,6 +3,9 @@
 Both see a beat beside the others of its recording (`core.models.beat_context`). Learned is from
 every beat as it is and upside down, since electrodes and the heart's axis decide which way it
 points; the rarer labels are seen more often than they occur.
+
+Extra beats, generated or varied, have no rhythm and no neighbours of their own: each stands in the
+place of a real train beat of its label, of its own subject where there is one.
 """
 
 from __future__ import annotations
@@ -132,6 +135,9 @@ class _Card:
     target: str = "label"
 
 
+ROW_FIELDS = ("targets", "weights", "recordings", "imitated", "extra")
+
+
 @dataclass(frozen=True)
 class _Choice:
     """What identifies, and how it was chosen."""
@@ -158,6 +164,7 @@ class _Rows:
         weights: (n,) how much each counts.
         recordings: (n,) number of its recording.
         imitated: (n,) whether it is an imitated fusion beat.
+        extra: (n,) whether it is an extra beat.
     """
 
     context: Context
@@ -165,6 +172,7 @@ class _Rows:
     weights: npt.NDArray[np.float64]
     recordings: IntArray
     imitated: npt.NDArray[np.bool_]
+    extra: npt.NDArray[np.bool_]
 
 
 class LabelIdentifier:
@@ -228,6 +236,8 @@ class LabelIdentifier:
         checkpoint: Path | None = None,
         settings: Any = None,
         balance: Balance = "weights",
+        choose: bool = True,
+        extra: BeatSet | None = None,
     ) -> LabelIdentifier:
         """Learn the labels of `train`.
 
@@ -246,6 +256,11 @@ class LabelIdentifier:
             balance: ``weights``: labels, and recordings within a label, count by the square root
                 of their beats; ``draws``: beats are drawn until all labels have as many; ``none``:
                 every beat counts once.
+            choose: Find out what identifies best; only with the preset ``full``.
+            extra: Further beats of these labels to learn from, such as generated ones; those whose
+                label is not in `train` are left out. They choose and scale nothing; unless
+                `balance` is ``none``, they share their label's weight. With `choose`, what they
+                change is measured on recordings of `train` and told in `selection` and `remarks`.
 
         Raises:
             UserError: There are fewer than two labels.
@@ -255,10 +270,22 @@ class LabelIdentifier:
         upside_down = _learning_rows(replace(train, signals=-train.signals), classes, seed, balance)
         settings = settings or label_settings(preset)
         choice = DEFAULT_CHOICE
-        if preset == "full":
+        if choose and preset == "full":
             choice = _choose(rows, upside_down, train, classes, settings, seed, report) or choice
+        if extra is None:
+            card = _card_of(rows, train, classes, remarks, choice)
+        else:
+            own, own_turned = rows, upside_down
+            rows = _with_extra(rows, train, extra, classes, seed, balance)
+            turned, more = (replace(beats, signals=-beats.signals) for beats in (train, extra))
+            upside_down = _with_extra(upside_down, turned, more, classes, seed, balance)
+            if choose and preset == "full":
+                pairs = {"without": (own, own_turned), "with": (rows, upside_down)}
+                gain = _gain_by_extra(pairs, classes, choice.most_fusion, seed, report)
+                choice = replace(choice, selection=choice.selection | gain)
+                remarks = (*remarks, *_told(gain))
+            card = _card_of(own, train, classes, remarks, choice)
         trees = _fit_trees(rows, upside_down, TREES[preset], seed)
-        card = _card_of(rows, train, classes, remarks, choice)
         network, history = _fit_network(rows, card, settings, seed, report, checkpoint)
         beat_types = {NORMAL, VENTRICULAR} <= set(classes)
         forms = Forms.of(train if beat_types else train.take(slice(0, 0)))
@@ -395,57 +422,166 @@ def _classes_of(train: BeatSet) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def _learning_rows(train: BeatSet, classes: Sequence[str], seed: int, balance: Balance) -> _Rows:
     """Return the labelled beats with their context, and imitated fusion beats among beat types."""
-    sets = [_rows_of(train, train.label != "", classes, balance, seed)]
-    if has_fusion(classes):
-        planted, made = with_fusion_beats(train, seed=seed)
-        if made.any():
-            imitated = _rows_of(planted, made, classes, "none", seed)
-            recorded = sets[0].weights[sets[0].targets == classes.index("F")].sum()
-            weights = np.full(int(made.sum()), IMITATED_WEIGHT * recorded / made.sum())
-            sets.append(replace(imitated, weights=weights, imitated=np.ones_like(made[made])))
-    if len(sets) == 1:
-        return sets[0]
-    one, two = sets
-    return _Rows(
-        Context(
-            one.context.names,
-            *(
-                np.concatenate([getattr(s.context, name) for s in sets])
-                for name in ("features", "shape", "difference")
-            ),
-        ),
-        *(
-            np.concatenate([getattr(one, name), getattr(two, name)])
-            for name in ("targets", "weights", "recordings", "imitated")
-        ),
+    recordings = recording_codes(train)
+    rows = _rows_of(train, train.label != "", recordings, classes)
+    rows = replace(rows, weights=_balanced(rows.targets, rows.recordings, balance, seed))
+    if not has_fusion(classes):
+        return rows
+    planted, made = with_fusion_beats(train, seed=seed)
+    if not made.any():
+        return rows
+    imitated = _rows_of(planted, made, recordings, classes)
+    recorded = rows.weights[rows.targets == classes.index("F")].sum()
+    weights = np.full(len(imitated.targets), IMITATED_WEIGHT * recorded / len(imitated.targets))
+    imitated = replace(imitated, weights=weights, imitated=np.ones_like(imitated.imitated))
+    return _joined([rows, imitated])
+
+
+def _with_extra(
+    rows: _Rows,
+    train: BeatSet,
+    extra: BeatSet,
+    classes: Sequence[str],
+    seed: int,
+    balance: Balance,
+) -> _Rows:
+    """Return the rows, and those of extra beats, in whose balance the extra ones count, too."""
+    recordings = recording_codes(train)
+    sets = [rows]
+    for beats, hosts in _planted(train, extra, seed):
+        among = np.isin(recordings, recordings[hosts])
+        made = np.zeros(len(train), np.bool_)
+        made[hosts] = True
+        one = _rows_of(beats.take(among), made[among], recordings[among], classes)
+        sets.append(replace(one, extra=np.ones_like(one.extra)))
+    every = _joined(sets)
+    recorded = np.flatnonzero(~every.imitated)
+    targets, weights = every.targets[recorded], every.weights[recorded]
+    shared = _balanced(targets, every.recordings[recorded], balance, seed)
+    if balance != "none":
+        real = ~every.extra[recorded]
+        before = np.bincount(targets[real], weights[real], len(classes))
+        after = np.bincount(targets, shared, len(classes))
+        shared = shared * (before / np.maximum(after, 1e-12))[targets]
+    every.weights[recorded] = shared
+    return every
+
+
+def _gain_by_extra(
+    pairs: dict[str, tuple[_Rows, _Rows]],
+    classes: Sequence[str],
+    most_fusion: float,
+    seed: int,
+    report: Report,
+) -> dict[str, Any]:
+    """Return the macro F1 of the trees on train recordings, taught without and with extra beats.
+
+    Only real beats are judged, and no extra beat teaches that stands in a judged recording.
+    """
+    found: dict[str, float] = {}
+    for name, (rows, upside_down) in pairs.items():
+        real = np.flatnonzero(~rows.imitated & ~rows.extra)
+        targets, recordings = rows.targets[real], rows.recordings[real]
+        order = np.unique(recordings, return_inverse=True)[1]
+        scores = np.zeros((len(real), len(classes)), np.float32)
+        for fold in range(CHOICE_FOLDS):
+            report(Progress(f"measure what extra beats change ({name})", fold, CHOICE_FOLDS))
+            judged = order % CHOICE_FOLDS == fold
+            taught = np.flatnonzero(~np.isin(rows.recordings, recordings[judged]))
+            if not judged.any() or len(np.unique(rows.targets[taught])) < len(classes):
+                return {}
+            learned, turned = (_part_of(part, taught) for part in (rows, upside_down))
+            trees = _fit_trees(learned, turned, round(CHOICE_SHARE * TREES["full"]), seed)
+            scores[judged] = trees.log_posteriors(rows.context.features[real[judged]])
+        if has_fusion(classes):
+            scores = limit_fusion(scores, recordings, classes, most_fusion)
+        table = np.zeros((len(classes), len(classes)), np.int64)
+        np.add.at(table, (targets, scores.argmax(axis=1)), 1)
+        found[name] = round(_macro_f1(table), 4)
+    return {"extra": found}
+
+
+def _told(gain: dict[str, Any]) -> tuple[str, ...]:
+    if not gain:
+        return ()
+    before, after = gain["extra"]["without"], gain["extra"]["with"]
+    verb = "help" if after > before else "do not help"
+    return (
+        f"on train recordings, the extra beats {verb}: macro F1 {before:.3f} without, "
+        f"{after:.3f} with",
     )
+
+
+def _planted(train: BeatSet, extra: BeatSet, seed: int) -> list[tuple[BeatSet, IntArray]]:
+    """Return the train beats, some with an extra beat in their place, and at which positions.
+
+    Nobody is host to two extra beats at once, so there are as many sets as the most that one is
+    host to. What an extra beat's own RR intervals say is not looked at.
+    """
+    rng = np.random.default_rng([seed, len(extra)])
+    asked = np.stack([extra.subject.astype(np.str_), extra.label.astype(np.str_)], axis=1)
+    requests, request = np.unique(asked, axis=0, return_inverse=True)
+    host = np.full(len(extra), -1, np.int64)
+    for number, (subject, label) in enumerate(requests):
+        guests = np.flatnonzero(request.reshape(-1) == number)
+        known = np.flatnonzero((train.label == label) & (train.label != ""))
+        own = known[train.subject[known] == subject]
+        hosts = rng.permutation(own if len(own) else known)
+        if len(hosts):
+            host[guests] = np.resize(hosts, len(guests))
+    planted = []
+    waiting = np.flatnonzero(host >= 0)
+    while len(waiting):
+        places, first = np.unique(host[waiting], return_index=True)
+        signals = np.array(train.signals)
+        signals[places] = extra.signals[waiting[first]]
+        planted.append((replace(train, signals=signals), places))
+        waiting = np.delete(waiting, first)
+    return planted
 
 
 def _rows_of(
     beats: BeatSet,
     wanted: npt.NDArray[np.bool_],
+    recordings: IntArray,
     classes: Sequence[str],
-    balance: Balance,
-    seed: int,
 ) -> _Rows:
+    """Return the wanted beats, each counting once, with the number of its recording."""
     context = beat_context(beats)
     rows = np.flatnonzero(wanted)
-    targets = np.searchsorted(np.asarray(classes), beats.label[rows]).astype(np.int64)
-    recordings = recording_codes(beats)[rows]
-    weights = np.ones(len(rows))
-    if balance == "draws":
-        weights = np.bincount(balanced(targets, seed=seed), minlength=len(rows)).astype(float)
-    elif balance == "weights":
-        weights = _tempered(targets, recordings)
     return _Rows(
         Context(
             context.names, context.features[rows], context.shape[rows], context.difference[rows]
         ),
-        targets,
-        weights,
-        recordings,
+        np.searchsorted(np.asarray(classes), beats.label[rows]).astype(np.int64),
+        np.ones(len(rows)),
+        recordings[rows],
+        np.zeros(len(rows), np.bool_),
         np.zeros(len(rows), np.bool_),
     )
+
+
+def _joined(sets: Sequence[_Rows]) -> _Rows:
+    contexts = [one.context for one in sets]
+    return _Rows(
+        Context(
+            contexts[0].names,
+            *(
+                np.concatenate([getattr(context, name) for context in contexts])
+                for name in ("features", "shape", "difference")
+            ),
+        ),
+        *(np.concatenate([getattr(one, name) for one in sets]) for name in ROW_FIELDS),
+    )
+
+
+def _balanced(
+    targets: IntArray, recordings: IntArray, balance: Balance, seed: int
+) -> npt.NDArray[np.float64]:
+    """Return (n,) how much each beat counts."""
+    if balance == "draws":
+        return np.bincount(balanced(targets, seed=seed), minlength=len(targets)).astype(float)
+    return _tempered(targets, recordings) if balance == "weights" else np.ones(len(targets))
 
 
 def _tempered(targets: IntArray, recordings: IntArray) -> npt.NDArray[np.float64]:
@@ -629,14 +765,14 @@ def _part_of(rows: _Rows, chosen: IntArray) -> _Rows:
             context.shape[chosen],
             context.difference[chosen],
         ),
-        *(getattr(rows, name)[chosen] for name in ("targets", "weights", "recordings", "imitated")),
+        *(getattr(rows, name)[chosen] for name in ROW_FIELDS),
     )
 
 
 def _thinned(rows: _Rows, seed: int) -> tuple[IntArray, npt.NDArray[np.float64]]:
     """Return some rows of each label and recording, and weights that make up for the rest."""
     rng = np.random.default_rng(seed)
-    groups = np.stack([rows.imitated, rows.targets, rows.recordings])
+    groups = np.stack([rows.imitated, rows.extra, rows.targets, rows.recordings])
     _, group = np.unique(groups, axis=1, return_inverse=True)
     order = np.argsort(group.ravel(), kind="stable")
     starts = np.flatnonzero(np.diff(group.ravel()[order], prepend=-1))

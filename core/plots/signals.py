@@ -157,7 +157,7 @@ def beats_side_by_side(
         horizontal_spacing=0.03,
         vertical_spacing=0.09,
     )
-    low, high = _limits([p.beats for p in panels])
+    low, high = limits([p.beats for p in panels])
     for i, panel in enumerate(panels):
         row, col = (i + 1, 1) if stacked else (1, i + 1)
         time = scale.times(panel.beats.shape[1])
@@ -233,11 +233,7 @@ def _add_beats(
     where = {} if row is None else {"row": row, "col": col}
     if not len(panel.beats):
         return
-    chosen = panel.beats[
-        np.unique(
-            np.linspace(0, len(panel.beats) - 1, min(SHOWN_BEATS, len(panel.beats))).round()
-        ).astype(int)
-    ]
+    chosen = shown_beats(panel.beats)
     gap = np.full((len(chosen), 1), np.nan, dtype=np.float32)
     colour = COLOURS[panel.kind]
     figure.add_scatter(
@@ -261,7 +257,13 @@ def _add_beats(
         )
 
 
-def _limits(arrays: Sequence[FloatArray]) -> tuple[float, float]:
+def shown_beats(beats: FloatArray) -> FloatArray:
+    """Return at most `SHOWN_BEATS` of the beats, evenly spread; of none, none."""
+    n = min(SHOWN_BEATS, len(beats))
+    return beats[np.unique(np.linspace(0, len(beats) - 1, n).round()).astype(int)]
+
+
+def limits(arrays: Sequence[FloatArray]) -> tuple[float, float]:
     """Return one range that holds all values, with a margin."""
     full = [a for a in arrays if a.size]
     if not full:

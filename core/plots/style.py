@@ -8,12 +8,14 @@ RAW = "raw"
 REAL = "real"
 SMOOTHED = "smoothed"
 GENERATED = "generated"
+AUGMENTED = "augmented"
 
 COLOURS: dict[str, str] = {
     RAW: "#666666",
     REAL: "#009E73",
     SMOOTHED: "#0072B2",
     GENERATED: "#D55E00",
+    AUGMENTED: "#BF7CA8",
 }
 """Okabe and Ito's palette, told apart with any colour blindness; 3:1 on a light or dark page."""
 
@@ -62,8 +64,10 @@ def finish(
     return figure
 
 
-def mark_synthetic(figure: go.Figure, *, row: int | None = None, col: int | None = None) -> None:
-    """Write SYNTHETIC into the top right corner of a panel."""
+def mark_synthetic(
+    figure: go.Figure, *, row: int | None = None, col: int | None = None, above: bool = False
+) -> None:
+    """Write SYNTHETIC into the top right corner of a panel, or above that corner."""
     where = {} if row is None else {"row": row, "col": col}
     figure.add_annotation(
         text=f"<b>{SYNTHETIC}</b>",
@@ -72,7 +76,7 @@ def mark_synthetic(figure: go.Figure, *, row: int | None = None, col: int | None
         x=1.0,
         y=1.0,
         xanchor="right",
-        yanchor="top",
+        yanchor="bottom" if above else "top",
         showarrow=False,
         font={"color": COLOURS[GENERATED], "size": 13},
         **where,

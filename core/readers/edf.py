@@ -10,7 +10,7 @@ import numpy as np
 
 from core.errors import UserError
 from core.readers.common import build_recording, check_rate, lead_name, unit_factor
-from core.recording import MILLIVOLT, Annotations, Recording
+from core.recording import MILLIVOLT, SYNTHETIC, Annotations, Recording
 
 _ECG_LABEL = re.compile(
     r"\b(ecg|ekg|mlii|mcl\d|i{1,3}|av[rlf]|v\d+r?)\b(?![^ ]*eeg)", re.IGNORECASE
@@ -22,6 +22,7 @@ _ANONYMOUS_DATE = datetime(1985, 1, 1)
 """The start that EDF+ prescribes for a file whose date was taken out."""
 _COMMENT_SYMBOL = '"'
 """PhysioNet's code of a mark that is only a text."""
+_SUBJECT_TOLD = re.compile(r"^Synthetic ECG, .*, subject (\S.*)$")
 _BEAT_SYMBOLS = frozenset("NLRBAaJSVrFejnE/fQ?[!]x|~+stTp")
 
 
@@ -49,6 +50,7 @@ def read_edf(path: Path, *, source_rate: float | None = None) -> Recording:
             onsets, _, texts = file.readAnnotations()
             start = file.getStartdatetime()
             subject = file.getPatientCode().strip()
+            patient = file.getPatientAdditional().strip()
     except (OSError, ValueError) as error:
         if "discontinuous" in str(error).lower():
             raise UserError(
@@ -62,6 +64,11 @@ def read_edf(path: Path, *, source_rate: float | None = None) -> Recording:
     n_samples = len(signals[rates.index(own_rate)])
     others = [labels[i] for i in range(n_leads) if rates[i] != rate]
     remarks = [f"Interpolated to {rate:g} Hz: {', '.join(others)}."] if others else []
+    if patient.lower().startswith("synthetic"):
+        remarks.append(SYNTHETIC)
+        # The library takes underscores for blanks; the text of a strip tells the subject as it is.
+        told = [_SUBJECT_TOLD.search(str(text)) for text in texts[:1]]
+        subject = next((found.group(1) for found in told if found), subject)
     known = start if start.date() != _ANONYMOUS_DATE.date() else None
     return build_recording(
         path,

@@ -16,7 +16,7 @@ import pandas as pd
 
 from core.errors import UserError
 from core.readers.common import build_recording, check_rate
-from core.recording import Recording
+from core.recording import SYNTHETIC, Annotations, Recording
 
 _PEEKED_CHARS = 65_536
 _HEADER_LINES = 100
@@ -35,6 +35,10 @@ _CLOCK = re.compile(r"^\s*(?:(\d+):)?(\d+):(\d+(?:\.\d+)?)\s*$")
 _TIME_NAMES = {"time", "t", "elapsed time", "seconds", "sec", "s", "timestamp", "ms", "time_s"}
 _SEQUENCE_NAMES = {"nseq", "index", "sample", "samples", "sample #", "sample number", "n", ""}
 _TIME_FACTORS = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
+_R_PEAK_NAME = "r peak"
+"""A column of zeros, and a one at each R peak: marks, no lead."""
+_SUBJECT_LINE = re.compile(r"subject\s*:\s*(\S.*)", re.IGNORECASE)
+_SYNTHETIC_LINE = re.compile(r"synthetic\s*:", re.IGNORECASE)
 _SECONDS_BELOW = 0.05
 """A step of a time column without a unit is in seconds if it is that small: 20 Hz or more."""
 _STEP_TOLERANCE = 0.5
@@ -54,6 +58,8 @@ class _Head:
     units: list[str] = field(default_factory=list)
     rate: float | None = None
     session: str = ""
+    subject: str = ""
+    synthetic: bool = False
     width: int = 0
 
 
@@ -69,9 +75,10 @@ def read_text(path: Path, *, source_rate: float | None = None) -> Recording:
     """Read columns of numbers: comma, semicolon, tab or blanks between them, a lead a column.
 
     Known above the numbers: comment lines with a sampling rate and labels (OpenSignals, as
-    plain text and as JSON), a line of names, with units in brackets, and a line of units. A
-    column of time gives the rate; where it leaves out samples, the signal has a gap of NaN. A
-    unit that is told nowhere is unknown.
+    plain text and as JSON), ``subject:``, ``synthetic:``, a line of names, with units in brackets,
+    and a line of units. A column of time gives the rate; where it leaves out samples, the signal
+    has a gap of NaN. A unit that is told nowhere is unknown. A column ``R peak`` of zeros and ones
+    is annotations.
 
     Raises:
         UserError: There are no numbers, the time does not ascend, or the rate is told nowhere.
@@ -85,9 +92,11 @@ def read_text(path: Path, *, source_rate: float | None = None) -> Recording:
     split = [_split_unit(name) for name in names]
     names = [name for name, _ in split]
     units = [own or unit for (_, own), unit in zip(split, units, strict=True)]
-    remarks: list[str] = []
+    remarks: list[str] = [SYNTHETIC] if head.synthetic else []
     time = _time_column(table, names)
     keep = [i for i in range(table.shape[1]) if i != time and not _is_sequence(names, i)]
+    marks = [i for i in keep if names[i].lower() == _R_PEAK_NAME and len(keep) > 1]
+    keep = [i for i in keep if i not in marks]
     rate = head.rate
     numbers = table
     if time is not None:
@@ -103,7 +112,9 @@ def read_text(path: Path, *, source_rate: float | None = None) -> Recording:
         sampling_rate=check_rate(path, rate, source_rate),
         leads=[names[i] for i in keep],
         units=[units[i] for i in keep],
+        subject=head.subject,
         session=head.session,
+        annotations=_marked(numbers[:, marks[0]]) if marks else None,
         remarks=remarks,
     )
 
@@ -140,7 +151,12 @@ def _read_head(path: Path) -> _Head:
 def _read_comment(head: _Head, line: str) -> None:
     rate = _RATE_LINE.search(line)
     labels = _LABELS_LINE.match(line)
-    if line.startswith("{"):
+    subject = _SUBJECT_LINE.match(line)
+    if _SYNTHETIC_LINE.match(line):
+        head.synthetic = True
+    elif subject:
+        head.subject = subject.group(1)
+    elif line.startswith("{"):
         _read_open_signals(head, line)
     elif rate:
         head.rate = float(rate.group(1) or rate.group(2))
@@ -264,6 +280,12 @@ def _time_column(table: npt.NDArray[np.float64], names: list[str]) -> int | None
     steps = np.diff(table[:, 0])
     even = np.isfinite(steps).all() and steps.min() > 0 and np.ptp(steps) <= steps.min()
     return 0 if even else None
+
+
+def _marked(column: npt.NDArray[np.float64]) -> Annotations:
+    """Return an annotation of a normal beat at each sample that a column marks."""
+    samples = np.flatnonzero(np.nan_to_num(column) > 0).astype(np.int64)
+    return Annotations(samples, np.full(len(samples), "N"), np.full(len(samples), ""))
 
 
 def _is_sequence(names: list[str], position: int) -> bool:

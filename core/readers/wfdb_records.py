@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from core.errors import UserError
 from core.readers.common import build_recording, check_rate
-from core.recording import SIMULATED, Annotations, Recording
+from core.recording import SIMULATED, SYNTHETIC, Annotations, Recording
 
 ANNOTATORS = ("atr", "qrs", "ecg", "ari", "man", "pu", "xqrs", "wqrs", "gqrs", "sqrs", "q1c", "ann")
 """Endings of files of marks; the first of them that is there is read."""
@@ -147,6 +147,8 @@ def _read(path: Path, header: Header, rate: float, source_rate: float | None) ->
         remarks.append(f"Leads sampled faster than the header's rate are averaged to {rate:g} Hz.")
     if any(key.startswith("simulated") for key in header.comments):
         remarks.append(SIMULATED)
+    if any(key.startswith("synthetic") for key in header.comments):
+        remarks.append(SYNTHETIC)
     annotations, fault = _annotations(path, rate, len(signal))
     return build_recording(
         path,

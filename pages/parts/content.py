@@ -90,12 +90,17 @@ def subject_beats(study: Study, subject: str) -> BeatSet:
     return beats.take(beats.subject == subject)
 
 
-def real_panels(study: Study, subject: str, lead: int) -> tuple[list[Panel], str]:
+def real_panels(
+    study: Study, subject: str, lead: int, *, label: str | None = None
+) -> tuple[list[Panel], str]:
     """Return a subject's real and smoothed beats of one lead, and why one is missing.
 
-    The real beats are those of the filtered signal, before the moving average.
+    The real beats are those of the filtered signal, before the moving average. With a label, only
+    beats of it are among them.
     """
     smoothed = subject_beats(study, subject)
+    if label is not None:
+        smoothed = smoothed.take(smoothed.label == label)
     panels = [Panel("Smoothed", SMOOTHED, smoothed.signals[:, :, lead])]
     if study.info.options.normalisation != "none":
         return panels, "Real beats are not shown: those of the study are normalised."
@@ -104,6 +109,8 @@ def real_panels(study: Study, subject: str, lead: int) -> tuple[list[Panel], str
     except UserError:
         return panels, "Real beats are not shown: the study holds none before smoothing."
     own = clean.take(clean.subject == subject)
+    if label is not None:
+        own = own.take(own.label == label)
     return [Panel("Real", REAL, own.signals[:, :, lead]), *panels], ""
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import streamlit as st
 
 from core import jobs
+from core.alarms import alarms
 from core.errors import UserError
 from core.jobs import JobState
 from core.plots.figures import loss_curves
@@ -25,6 +26,7 @@ VERB_WORDS: dict[str, str] = {
     "tune": "Searching better settings",
     "generate": "Generating",
     "authenticate": "Judging the beats",
+    "quiz": "Mixing real and generated beats",
     "identify": "Comparing with everybody in the study",
     "verify": "Comparing with the claimed person",
     "enroll": "Enrolling",
@@ -54,6 +56,11 @@ def submit(folder: Path, verb: str, **arguments: Any) -> str:
         return jobs.submit(folder, verb, {"study": str(folder), **arguments}, workspace=workspace())
 
 
+def of_verb(folder: Path, verb: str) -> list[JobState]:
+    """Return the jobs of a verb, newest first."""
+    return [job for job in jobs.list_jobs(folder) if job.verb == verb]
+
+
 def newest(folder: Path, *verbs: str) -> JobState | None:
     """Return the job of these verbs that was begun last; None if there is none."""
     return next((job for job in jobs.list_jobs(folder) if job.verb in verbs), None)
@@ -81,6 +88,8 @@ def _watch(folder: str, job_id: str, curves: bool, key: str) -> None:
         with one_sentence():
             jobs.cancel(Path(folder), job_id)
             st.toast("It stops at the next step")
+    for words in alarms(job.history):
+        st.warning(words)
     if curves:
         show_curves(job.history, key=f"live-{key}")
 
@@ -139,16 +148,24 @@ def outcome(folder: Path, job_id: str | None, *, key: str) -> JobState | None:
     return None
 
 
-def first_time(folder: Path, verb: str, begin: Callable[[], str], **arguments: Any) -> str | None:
+def first_time(
+    folder: Path,
+    verb: str,
+    begin: Callable[[], str],
+    *,
+    counts: Callable[[JobState], bool] = lambda job: True,
+    **arguments: Any,
+) -> str | None:
     """Return the id of the newest job of a verb; begin one if there never was any.
 
     Args:
         folder: Of the study.
         verb: Of `core.jobs`.
         begin: Begins the job and returns its id.
+        counts: Tells which jobs of the verb are meant.
         **arguments: What one of the jobs must have been told for it to count as the first.
     """
-    own = [job for job in jobs.list_jobs(folder) if job.verb == verb]
+    own = [job for job in of_verb(folder, verb) if counts(job)]
     if any(arguments.items() <= job.arguments.items() for job in own):
         return own[0].id
     return begin()

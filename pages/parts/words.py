@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 RARE = 0.01
 """A probability nearer than this to 0 or 1 is told as beyond it: nothing is certain."""
+GENERATOR_WORDS = {"gan": "GAN (conditional)", "mixture": "Gaussian mixture"}
 DASH = "\u2060\u2013\u2060"
 """En dash at which no line breaks."""
 

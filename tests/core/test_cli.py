@@ -163,7 +163,7 @@ def test_authenticate_gives_a_probability_a_beat(
     _run(capsys, "export", trained_study, "--out", tmp_path / "real.npz")
     for file in (tmp_path / "real.npz", demo_recordings / "S01" / "session_1.hea"):
         result = _run(capsys, "authenticate", trained_study, file)
-        assert set(result) == {"beats", "synthetic"}
+        assert {"beats", "synthetic", "verdict", "reasons", "copies"} <= set(result)
         assert isinstance(result["synthetic"], bool)
         assert all(0 <= p <= 1 for p in result["beats"])
 
@@ -283,6 +283,8 @@ def test_evaluate_names_the_protocol_of_every_figure(
     assert result["identification"]["real"]["protocol"] == result["protocol"]
     for generator in ("gan", "mixture", "reconstruction"):
         assert result["realism"][generator]["discriminative"]["features"]["ceiling"] is not None
+    assert result["realism"]["gan"]["discriminative"]["cnn"]["floor"] is not None
+    assert result["realism"]["better"]["model"] in ("gan", "mixture", None)
 
 
 @pytest.mark.parametrize("ending", ["html", "pdf"])

@@ -24,7 +24,7 @@ from core.gallery import (
     remove_template,
     undo_step,
 )
-from core.options import IDENTIFIER_FORMAT
+from core.options import MODEL_FORMATS
 from core.study import Study, writing
 
 LEARNED = ("S01", "S02")
@@ -38,7 +38,7 @@ def study(tmp_path: Path, prepared_study: Path) -> Study:
     (folder / "models" / "identifier").mkdir(parents=True)
     card = {
         "identifier": {"target": "subject", "classes": LEARNED},
-        "recipe": {"format": IDENTIFIER_FORMAT},
+        "recipe": {"format": MODEL_FORMATS["identifier"]},
     }
     (folder / "models" / "identifier" / "card.json").write_text(json.dumps(card))
     return Study.open(folder)
@@ -234,7 +234,7 @@ def test_an_identifier_of_labels_has_no_gallery(study: Study) -> None:
         list_gallery(study)
 
 
-@pytest.mark.parametrize("recipe", [{}, {"recipe": {"format": IDENTIFIER_FORMAT - 1}}])
+@pytest.mark.parametrize("recipe", [{}, {"recipe": {"format": MODEL_FORMATS["identifier"] - 1}}])
 def test_an_identifier_of_an_older_version_is_told(study: Study, recipe: dict[str, Any]) -> None:
     card = {"identifier": {"target": "subject", "classes": LEARNED}, **recipe}
     (study.folder / "models" / "identifier" / "card.json").write_text(json.dumps(card))

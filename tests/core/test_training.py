@@ -42,6 +42,8 @@ def test_cancelled_training_resumes_to_the_same_model(study: Path, trained_study
     assert not Study.open(study).has_model("autoencoder")
     first: list[Progress] = []
     outcome = workflow.train(study, resume=True, report=first.append)
+    (remark,) = outcome.pop("remarks")
+    assert "of 4 subjects" in remark
     assert outcome == {
         "models": dict.fromkeys(MODELS, "trained"),
         "preset": "quick",

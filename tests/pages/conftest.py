@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from core import jobs, workflow
 from core.beat_set import BeatSet, write_beats
-from core.options import IDENTIFIER_FORMAT, MODEL_NAMES
+from core.options import MODEL_FORMATS, MODEL_NAMES
 from core.study import Study
 from pages.parts import workspace as places
 
@@ -130,10 +130,10 @@ def trained(study: Path) -> Path:
         folder = study / "models" / name
         folder.mkdir(parents=True)
         card: dict[str, Any] = {"preset": "quick", "seed": 0, "protocol": "as told"}
+        card["recipe"] = {"format": MODEL_FORMATS[name]}
         if name == "authenticity":
             card |= {"accuracy": 0.61, "auc": 0.64, "brier": 0.24}
         if name == "identifier":
-            card["recipe"] = {"format": IDENTIFIER_FORMAT}
             card["identifier"] = {
                 "target": "subject",
                 "classes": ["S01", "S02", "S03"],
@@ -222,5 +222,12 @@ def words(app: AppTest) -> str:
 def chart(app: AppTest, number: int = 0) -> dict[str, Any]:
     """Return the figure of a chart as Plotly has it."""
     spec = json.loads(app.get("plotly_chart")[number].proto.spec)
+    assert isinstance(spec, dict)
+    return spec
+
+
+def linked(app: AppTest) -> dict[str, Any]:
+    """Return the option of the panels that share one cursor, as ECharts has it."""
+    spec = json.loads(app.get("echarts_chart")[0].proto.spec)
     assert isinstance(spec, dict)
     return spec

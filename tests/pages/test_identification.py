@@ -17,7 +17,7 @@ from core import gallery
 from core.beat_set import read_beats
 from core.evaluation import identification
 from core.gallery import list_gallery
-from core.options import IDENTIFIER_FORMAT
+from core.options import MODEL_FORMATS
 from core.study import Study
 from pages.parts.answer import LEAST, MOST, marked_beats
 from tests.pages.conftest import Submitted, answer, chart, check, words, write_job
@@ -371,7 +371,7 @@ def test_figures_of_an_earlier_identifier_are_not_shown(
 ) -> None:
     write_figures(trained, figures)
     card = trained / "models" / "identifier" / "card.json"
-    recipe = {"format": IDENTIFIER_FORMAT, "seed": 9}
+    recipe = {"format": MODEL_FORMATS["identifier"], "seed": 9}
     card.write_text(json.dumps(json.loads(card.read_text()) | {"recipe": recipe}))
     app = open_page("identification", section="Evaluation")
     assert not app.metric and "run the evaluation" in words(app)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +28,7 @@ def test_training_begins_with_what_was_chosen(
     app.selectbox(key="train-target").select("label")
     app.selectbox(key="train-order").select("lstm_cnn")
     app.selectbox(key="train-balance").select("draws")
+    app.selectbox(key="train-augment").select("classic")
     app.get("form_submit_button")[0].click().run()
     check(app)
     assert submitted.of("train") == {
@@ -39,6 +39,7 @@ def test_training_begins_with_what_was_chosen(
         "target": "label",
         "order": "lstm_cnn",
         "balance": "draws",
+        "augment": "classic",
     }
     assert app.progress[0].text.startswith("Training")
 
@@ -87,9 +88,9 @@ def test_a_training_that_ended_early_can_be_resumed(
 
 def test_cards_of_finished_models(trained: Path, open_page: OpenPage) -> None:
     app = open_page("training")
-    options, *cards = [e.label.split(":")[0] for e in app.expander]
-    assert options == "Identifier"
-    assert cards == [
+    labels = [e.label.split(":")[0] for e in app.expander]
+    assert "Identifier" in labels[:-5]
+    assert labels[-5:] == [
         "Autoencoder",
         "Mixture",
         "Conditional GAN",
@@ -97,22 +98,6 @@ def test_cards_of_finished_models(trained: Path, open_page: OpenPage) -> None:
         "Identifier",
     ]
     assert set(app.dataframe[0].value["State"]) == {"trained, quick"}
-
-
-def test_generated_beats_stand_beside_real_ones_on_one_scale(
-    trained: Path, open_page: OpenPage
-) -> None:
-    app = open_page("generation")
-    figure = chart(app)
-    titles = [a["text"] for a in figure["layout"]["annotations"]]
-    assert titles[:3] == ["Real", "Smoothed", "Generated"]
-    assert "<b>SYNTHETIC</b>" in titles
-    ranges = {tuple(figure["layout"][f"yaxis{i}"]["range"]) for i in ("", 2, 3)}
-    assert len(ranges) == 1
-    assert figure["layout"]["yaxis"]["title"]["text"] == "Amplitude (mV)"
-    assert "SYNTHETIC" in json.dumps(chart(app, 1)["layout"]["annotations"])
-    labels = [b.label for b in app.get("download_button")]
-    assert labels == ["Download npz", "Download csv"]
 
 
 @pytest.mark.parametrize(
@@ -163,15 +148,6 @@ def test_a_failed_job_shows_its_message_as_it_is(
     write_job(trained, verb, {"study": str(trained)}, status="failed", message=message)
     app = open_page(page)
     assert message in [e.value for e in app.error]
-
-
-def test_the_verdict_tells_its_probability_and_every_beat(
-    trained: Path, open_page: OpenPage
-) -> None:
-    app = open_page("authenticity")
-    assert app.header[0].value == "Synthetic, with probability 0.70"
-    assert list(app.dataframe[0].value["Said"]) == ["synthetic", "synthetic", "real"]
-    assert [m.value for m in app.metric] == ["0.610", "0.640", "0.240"]
 
 
 def test_real_beats_of_a_person_are_judged(

@@ -44,5 +44,6 @@ def draw(subjects: StrArray, seed: int) -> BeatSet:
         before_s=BEFORE_S,
         leads=("I",),
         subject=subjects,
+        rr_before=(0.8 + 0.03 * rng.standard_normal(len(subjects))).astype(np.float32),
         recording=np.asarray([f"{s}/{d}" for s, d in zip(subjects, recording, strict=True)]),
     )

@@ -15,9 +15,11 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from core.beat_set import BeatSet
 from core.errors import Cancelled, UserError
+from core.evaluation.judges import svm_told
 from core.evaluation.realism import (
+    COMPARED,
     JUDGES,
-    discriminative_accuracy,
+    better_generator,
     evaluate_generator,
     evaluate_reconstruction,
     frechet_distance,
@@ -27,8 +29,11 @@ from core.evaluation.realism import (
     prd,
     psd_distance,
     real_against_real,
+    share_interval,
     spread_ratios,
+    with_floor,
 )
+from core.evaluation.sequences import SEQUENCE_JUDGES
 from core.models.authenticity import paired_folds
 from core.progress import Progress
 from core.recording import StrArray
@@ -36,13 +41,18 @@ from tests.core.evaluation.simulated import RATE, draw, subject_names
 
 NAMES = subject_names(6)
 TRAIN = draw(np.repeat(NAMES, 60), 1)
-VALIDATION = draw(np.repeat(NAMES, 25), 2)
+VALIDATION = draw(np.repeat(NAMES, 15), 2)
 TEST = draw(np.repeat(NAMES, 30), 3)
 
 
 @pytest.fixture(scope="module")
 def ceiling() -> dict[str, Any]:
-    return real_against_real(TRAIN, VALIDATION, TEST, seed=0, redraws=3)
+    return real_against_real(TRAIN, VALIDATION, TEST, seed=0, redraws=2)
+
+
+@pytest.fixture(scope="module")
+def of_perfect(ceiling: dict[str, Any]) -> dict[str, Any]:
+    return scores(perfect, ceiling)
 
 
 def scores(
@@ -75,9 +85,10 @@ def test_real_against_real_is_at_chance(ceiling: dict[str, Any]) -> None:
     assert ceiling["obedience"]["value"] > 0.9
 
 
-def test_a_perfect_generator_scores_as_real_beats_do(ceiling: dict[str, Any]) -> None:
-    seen: list[Progress] = []
-    figures = scores(perfect, ceiling, report=seen.append)
+def test_a_perfect_generator_scores_as_real_beats_do(
+    ceiling: dict[str, Any], of_perfect: dict[str, Any]
+) -> None:
+    figures = of_perfect
     for judge in JUDGES:
         figure = figures["discriminative"][judge]
         assert figure["value"] == pytest.approx(0.5, abs=4 * figure["sampling_error"])
@@ -85,13 +96,16 @@ def test_a_perfect_generator_scores_as_real_beats_do(ceiling: dict[str, Any]) ->
     assert figures["tstr"]["value"] == pytest.approx(figures["tstr"]["ceiling"], abs=0.05)
     assert figures["spread"]["share_like_real"] > 0.9
     assert figures["privacy"]["near_copies"]["value"] == 0
+
+
+def test_figures_are_json_with_protocol_and_repeat(
+    ceiling: dict[str, Any], of_perfect: dict[str, Any]
+) -> None:
+    seen: list[Progress] = []
+    figures = scores(perfect, ceiling, report=seen.append)
     assert [p.done for p in seen] == [1, 2]
-
-
-def test_figures_are_json_with_protocol_and_repeat(ceiling: dict[str, Any]) -> None:
-    figures = scores(perfect, ceiling)
     assert json.loads(json.dumps(figures, allow_nan=False)) == figures
-    assert figures == scores(perfect, ceiling)
+    assert figures == of_perfect
     for figure in leaves(figures):
         assert isinstance(figure["value"], float)
         assert isinstance(figure["n"], int) and figure["n"] > 0
@@ -183,7 +197,7 @@ def test_reconstruction_shows_what_the_autoencoder_loses(ceiling: dict[str, Any]
         return uniform_filter1d(x, 9, axis=1)
 
     exact, blurred = (
-        evaluate_reconstruction(TRAIN, VALIDATION, TEST, one, seed=0, redraws=3, ceiling=ceiling)
+        evaluate_reconstruction(TRAIN, VALIDATION, TEST, one, seed=0, redraws=2, ceiling=ceiling)
         for one in (perfect_autoencoder, blurring)
     )
     assert exact["discriminative"] == {
@@ -247,7 +261,7 @@ def test_paired_folds_hold_no_bias() -> None:
         centres = rng.normal(0, 5, (40, 6))
         real, synthetic = (centres[subjects] + rng.normal(size=(280, 6)) for _ in range(2))
         folds = paired_folds(subjects.astype(str), rng)
-        accuracies.append(discriminative_accuracy(real, synthetic, folds))
+        accuracies.append(float(svm_told(real, synthetic, folds).mean()))
     assert np.mean(accuracies) == pytest.approx(0.5, abs=4 * np.sqrt(0.25 / (8 * 560)))
 
 
@@ -308,3 +322,134 @@ def test_prd_and_spread_of_known_changes() -> None:
 def test_plain_leaves_only_what_json_has() -> None:
     mixed = {"a": np.float32(0.5), "b": np.nan, "c": [np.int64(3), np.inf], "d": np.bool_(True)}
     assert plain(mixed) == {"a": 0.5, "b": None, "c": [3, None], "d": True}
+
+
+def test_more_generated_beats_than_train_has_can_teach_more(ceiling: dict[str, Any]) -> None:
+    asked: list[int] = []
+
+    def counted(subjects: StrArray, seed: int) -> BeatSet:
+        asked.append(len(subjects))
+        return draw(subjects, seed)
+
+    figures = evaluate_generator(
+        TRAIN, VALIDATION, TEST, counted, seed=0, redraws=1, ceiling=ceiling
+    )
+    assert max(asked) == 5 * len(TRAIN)
+    assert figures["tstr_more"]["ceiling"] == figures["tstr"]["ceiling"]
+    assert figures["tstr_more"]["value"] > 0.9
+
+
+def test_intervals_over_subjects_hold_the_value(of_perfect: dict[str, Any]) -> None:
+    figures = of_perfect
+    told = [*figures["discriminative"].values(), figures["tstr"], figures["prd"], figures["spread"]]
+    for figure in told:
+        low, high = figure["interval"]
+        assert low <= figure["value"] <= high
+        assert figure["interval_over"] == "subjects"
+    assert figures["mmd"]["interval_over"] == "redraws"
+
+
+def test_mean_beats_are_compared_with_train_and_with_validation(ceiling: dict[str, Any]) -> None:
+    def doubled(subjects: StrArray, seed: int) -> BeatSet:
+        beats = draw(subjects, seed)
+        return replace(beats, signals=2 * beats.signals)
+
+    figures = scores(doubled, ceiling)
+    for name in ("prd", "prd_train"):
+        assert figures[name]["value"] == pytest.approx(100, abs=15)
+        assert figures[name]["share_close"] == 0
+    assert figures["prd"]["ceiling_share_close"] == ceiling["prd"]["share_close"]
+
+
+def with_labels(beats: BeatSet, *, turned: bool = False) -> BeatSet:
+    """Every third beat is of another type, which stands on its head."""
+    other = np.arange(len(beats)) % 3 == 0
+    signals = np.where(other[:, None, None] != turned, -beats.signals, beats.signals)
+    return replace(beats, signals=signals, label=np.where(other, "V", "N"))
+
+
+@pytest.mark.parametrize(("turned", "expected"), [(False, 1.0), (True, 0.0)])
+def test_a_generator_is_asked_for_labels_too(turned: bool, expected: float) -> None:
+    parts = [with_labels(beats) for beats in (TRAIN, VALIDATION, TEST)]
+    figures = evaluate_generator(
+        *parts, lambda names, seed: with_labels(draw(names, seed), turned=turned), seed=0, redraws=1
+    )
+    assert figures["obedience_label"]["value"] == pytest.approx(expected, abs=0.1)
+    assert figures["obedience_label"]["ceiling"] > 0.9
+
+
+MANY = subject_names(12)
+
+
+def recorded(seed: int) -> BeatSet:
+    """Two rows of ten beats of each subject, one recording each, with a rhythm."""
+    beats = draw(np.repeat(MANY, 20), seed)
+    rng = np.random.default_rng(seed)
+    samples = np.cumsum(rng.integers(180, 220, (len(MANY), 20)), axis=1)
+    rr = np.diff(samples, axis=1, prepend=samples[:, :1] - 200) / RATE
+    return replace(
+        beats,
+        recording=beats.subject,
+        r_sample=samples.reshape(-1),
+        rr_before=rr.reshape(-1).astype(np.float32),
+    )
+
+
+def test_beats_in_a_row_are_judged_where_there_are_enough() -> None:
+    parts = (recorded(1), draw(np.repeat(MANY, 5), 2), recorded(3))
+
+    def in_a_row(subjects: StrArray, length: int, seed: int) -> BeatSet:
+        beats = draw(np.repeat(subjects, length), seed)
+        return replace(beats, rr_before=np.full(len(beats), 0.8, np.float32))
+
+    figures = evaluate_generator(*parts, perfect, draw_rows=in_a_row, seed=0, redraws=1)
+    assert set(figures["sequences"]) == set(SEQUENCE_JUDGES)
+    rhythm = figures["sequences"]["rhythm"]
+    assert rhythm["value"] > 0.9
+    assert rhythm["ceiling"] == pytest.approx(0.5, abs=4 * np.sqrt(0.25 / 48))
+    assert rhythm["n"] == 48 and "24 rows of 10 beats of the test part" in rhythm["protocol"]
+    short = real_against_real(TRAIN, VALIDATION, TEST, seed=0, redraws=1)
+    assert short["sequences"]["svm"]["value"] is None
+    assert "not measured" in short["sequences"]["svm"]["protocol"]
+
+
+def of_a_generator(judged: float, named: float) -> dict[str, Any]:
+    """Return the figures by which generators are compared, all alike."""
+
+    def figure(sign: float) -> dict[str, Any]:
+        value, ceiling = (judged, 0.5) if sign > 0 else (named, 0.9)
+        return {"value": value, "ceiling": ceiling, "n": 1000, "standard_error": 0.005}
+
+    figures: dict[str, Any] = {"discriminative": {}, "sequences": {}}
+    for path, (_, sign) in COMPARED.items():
+        *above, name = path.split("/")
+        (figures[above[0]] if above else figures)[name] = figure(sign)
+    return figures
+
+
+def test_the_better_generator_is_ahead_by_more_than_chance() -> None:
+    good, poor = of_a_generator(0.52, 0.9), of_a_generator(0.7, 0.6)
+    assert better_generator({"gan": good, "mixture": poor})["model"] == "gan"
+    assert better_generator({"gan": poor, "mixture": good})["model"] == "mixture"
+    tie = better_generator({"gan": good, "mixture": of_a_generator(0.53, 0.89)})
+    assert tie["model"] is None and tie["gan"] == tie["mixture"] == []
+    beyond_real = better_generator(
+        {"gan": of_a_generator(0.3, 1.0), "mixture": of_a_generator(0.5, 0.9)}
+    )
+    assert beyond_real["model"] is None
+    assert better_generator({"gan": good})["why"] == "nothing could be compared"
+
+
+def test_the_mixture_stands_beside_as_floor(of_perfect: dict[str, Any]) -> None:
+    figures = of_perfect
+    beside = with_floor(figures, figures)
+    assert beside["discriminative"]["cnn"]["floor"] == figures["discriminative"]["cnn"]["value"]
+    assert beside["privacy"]["close"]["floor"] == figures["privacy"]["close"]["value"]
+    assert beside["tstr"]["ceiling"] == figures["tstr"]["ceiling"]
+
+
+def test_a_share_of_subjects_has_wilsons_interval() -> None:
+    """Expected: Wilson 1927, worked out by hand for z = 1.96."""
+    assert share_interval(0.8, 10) == pytest.approx([0.4901625, 0.9433178], abs=1e-4)
+    assert share_interval(1.0, 45) == pytest.approx([0.9213, 1.0], abs=1e-4)
+    assert share_interval(float("nan"), 0) is None

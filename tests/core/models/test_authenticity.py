@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,17 +11,24 @@ import pytest
 import skops.io
 from scipy.ndimage import uniform_filter1d
 from sklearn.base import BaseEstimator
+from sklearn.metrics import roc_auc_score
 
-from core.beat_set import BeatSet
+from core import workflow
+from core.beat_set import BeatSet, write_beats
 from core.errors import UserError
+from core.fakes import KINDS, make_kind
 from core.models.authenticity import (
     MODEL_FILE,
     AuthenticityJudge,
     equal_shares,
     matched,
     paired_folds,
+    recording_folds,
 )
+from core.options import MODEL_FORMATS
 from core.progress import Progress
+from core.study import Study
+from core.training import fake_panel
 from tests.core.evaluation.simulated import RATE, draw, subject_names
 
 SUBJECTS = np.repeat(subject_names(6), 40)
@@ -44,7 +52,9 @@ def imitation(kind: str, beats: BeatSet) -> BeatSet:
 
 @pytest.fixture(scope="module")
 def judge(real: BeatSet) -> AuthenticityJudge:
-    return AuthenticityJudge.fit(real, imitation("over-smoothed", draw(SUBJECTS, 2)), seed=0)
+    return AuthenticityJudge.fit(
+        real, {"smooth": imitation("over-smoothed", draw(SUBJECTS, 2))}, seed=0
+    )
 
 
 def four_standard_errors(n: int) -> float:
@@ -54,7 +64,7 @@ def four_standard_errors(n: int) -> float:
 def test_real_against_real_is_chance(real: BeatSet) -> None:
     accuracies = []
     for seed in range(3):
-        card = AuthenticityJudge.fit(real, draw(SUBJECTS, 10 + seed), seed=seed).card
+        card = AuthenticityJudge.fit(real, {"real": draw(SUBJECTS, 10 + seed)}, seed=seed).card
         accuracies.append(card.accuracy)
         assert card.brier == pytest.approx(0.25, abs=0.03)
     assert np.mean(accuracies) == pytest.approx(0.5, abs=four_standard_errors(2 * len(real)))
@@ -62,7 +72,7 @@ def test_real_against_real_is_chance(real: BeatSet) -> None:
 
 @pytest.mark.parametrize("kind", ["time-reversed", "over-smoothed", "white noise"])
 def test_obvious_fakes_are_told_also_when_never_seen(kind: str, real: BeatSet) -> None:
-    judge = AuthenticityJudge.fit(real, imitation(kind, draw(SUBJECTS, 2)), seed=0)
+    judge = AuthenticityJudge.fit(real, {kind: imitation(kind, draw(SUBJECTS, 2))}, seed=0)
     unseen = draw(SUBJECTS, 3)
     assert judge.card.accuracy > 0.97
     assert np.mean(judge.probability(imitation(kind, unseen)) > 0.9) > 0.95
@@ -78,7 +88,7 @@ def test_probabilities_are_calibrated(real: BeatSet) -> None:
         noise = rng.normal(0, 0.012, beats.signals.shape)
         return replace(beats, signals=(beats.signals + noise).astype(np.float32))
 
-    judge = AuthenticityJudge.fit(real, noisier(draw(SUBJECTS, 2)), seed=0)
+    judge = AuthenticityJudge.fit(real, {"noisy": noisier(draw(SUBJECTS, 2))}, seed=0)
     unseen, fakes = draw(SUBJECTS, 3), noisier(draw(SUBJECTS, 4))
     p = np.concatenate([judge.probability(unseen), judge.probability(fakes)])
     truth = np.repeat([0.0, 1.0], len(unseen))
@@ -95,14 +105,14 @@ def test_type_alone_tells_nothing(real: BeatSet) -> None:
     other = draw(SUBJECTS, 2).signals.astype(np.float64)
     other -= other.mean(axis=1, keepdims=True)
     fake = replace(real, signals=other + rng.normal(0, 1e-9, other.shape))
-    card = AuthenticityJudge.fit(replace(real, signals=x), fake, seed=0).card
+    card = AuthenticityJudge.fit(replace(real, signals=x), {"type": fake}, seed=0).card
     assert card.accuracy == pytest.approx(0.5, abs=four_standard_errors(2 * len(real)))
 
 
 def test_shares_alone_tell_nothing(real: BeatSet) -> None:
     """Findings: natural against equal shares told real from real beats, at 0.58 to 0.61."""
     unequal = np.repeat(subject_names(6), [10, 200, 10, 200, 10, 200])
-    card = AuthenticityJudge.fit(real, draw(unequal, 2), seed=0).card
+    card = AuthenticityJudge.fit(real, {"real": draw(unequal, 2)}, seed=0).card
     assert card.n_each == 3 * 10 + 3 * 40
     assert card.accuracy == pytest.approx(0.5, abs=four_standard_errors(2 * card.n_each))
 
@@ -128,7 +138,9 @@ def test_folds_spread_each_subject_evenly() -> None:
 def test_a_seed_gives_the_same_judge_and_a_reader_the_same_answers(
     judge: AuthenticityJudge, real: BeatSet, tmp_path: Path
 ) -> None:
-    again = AuthenticityJudge.fit(real, imitation("over-smoothed", draw(SUBJECTS, 2)), seed=0)
+    again = AuthenticityJudge.fit(
+        real, {"smooth": imitation("over-smoothed", draw(SUBJECTS, 2))}, seed=0
+    )
     again.save(tmp_path)
     loaded = AuthenticityJudge.load(tmp_path)
     probe = draw(SUBJECTS, 3)
@@ -175,7 +187,7 @@ def test_what_cannot_be_compared_is_refused(judge: AuthenticityJudge, real: Beat
     with pytest.raises(UserError, match="window"):
         judge.probability(shorter)
     with pytest.raises(UserError, match="window"):
-        AuthenticityJudge.fit(real, shorter, seed=0)
+        AuthenticityJudge.fit(real, {"x": shorter}, seed=0)
     with pytest.raises(UserError, match="window"):
         judge.probability(replace(real, before_s=0.3))
     with pytest.raises(UserError, match="2 leads"):
@@ -185,7 +197,7 @@ def test_what_cannot_be_compared_is_refused(judge: AuthenticityJudge, real: Beat
     with pytest.raises(UserError, match="missing"):
         judge.probability(replace(real, signals=broken))
     with pytest.raises(UserError, match="too few"):
-        AuthenticityJudge.fit(real.take(slice(0, 4)), real, seed=0)
+        AuthenticityJudge.fit(real.take(slice(0, 4)), {"x": real}, seed=0)
     with pytest.raises(UserError, match="none to judge"):
         judge.is_synthetic(real.take(slice(0, 0)))
     assert judge.probability(real.take(slice(0, 0))).shape == (0,)
@@ -194,8 +206,146 @@ def test_what_cannot_be_compared_is_refused(judge: AuthenticityJudge, real: Beat
 def test_flat_beats_and_several_leads_are_judged(real: BeatSet) -> None:
     two = replace(real, signals=np.repeat(real.signals, 2, axis=2), leads=("I", "II"))
     seen: list[Progress] = []
-    judge = AuthenticityJudge.fit(two, imitation("time-reversed", two), seed=0, report=seen.append)
+    judge = AuthenticityJudge.fit(
+        two, {"backwards": imitation("time-reversed", two)}, seed=0, report=seen.append
+    )
     assert judge.card.n_leads == 2
     assert seen[-1].done == seen[-1].total
     flat = replace(two, signals=np.zeros_like(two.signals)).take(slice(0, 3))
     assert np.isfinite(judge.probability(flat)).all()
+
+
+def test_folds_keep_recordings_whole_where_there_are_enough(real: BeatSet) -> None:
+    folds = recording_folds(real, np.random.default_rng(0))
+    for name in np.unique(real.recording):
+        assert len(set(folds[real.recording == name])) == 1
+    assert set(folds) == set(range(5))
+    few = real.take(real.subject == "S00")
+    folds = recording_folds(few, np.random.default_rng(0))
+    assert set(folds) == set(range(5))
+
+
+@pytest.fixture(scope="module")
+def of_two_kinds(real: BeatSet) -> AuthenticityJudge:
+    panel = {
+        kind: imitation(kind, draw(SUBJECTS, seed))
+        for kind, seed in (("over-smoothed", 2), ("time-reversed", 4))
+    }
+    return AuthenticityJudge.fit(real, panel, seed=0)
+
+
+def test_an_opinion_names_the_kind_and_what_gave_it_away(of_two_kinds: AuthenticityJudge) -> None:
+    unseen = draw(SUBJECTS, 3).take(slice(0, 60))
+    smooth = of_two_kinds.examine(imitation("over-smoothed", unseen))
+    assert (smooth.synthetic, smooth.certain, smooth.kind) == (True, True, "over-smoothed")
+    assert of_two_kinds.examine(imitation("time-reversed", unseen)).kind == "time-reversed"
+    weights = [abs(reason.weight) for reason in smooth.reasons]
+    assert len(weights) == 3 and weights == sorted(weights, reverse=True)
+    assert smooth.reasons[0].weight > 0
+    real = of_two_kinds.examine(unseen)
+    assert not real.synthetic
+    assert real.reasons[0].weight < 0
+    said = {
+        r.feature: r
+        for r in of_two_kinds.examine(imitation("over-smoothed", unseen), reasons=99).reasons
+    }
+    assert said["fine"].words == "too little detail above 20 Hz"
+    assert said["slope"].words == "its slopes are too flat"
+    assert sum(abs(r.weight) for r in said.values()) > 1
+
+
+def test_what_is_like_nothing_that_was_learned_is_not_judged(
+    of_two_kinds: AuthenticityJudge,
+) -> None:
+    noise = imitation("white noise", draw(SUBJECTS, 3))
+    opinion = of_two_kinds.examine(noise)
+    assert opinion.unlike.all()
+    assert not opinion.certain
+    assert not opinion.synthetic
+    np.testing.assert_allclose(opinion.probability, 0.5, atol=0.05)
+    unseen = of_two_kinds.examine(draw(SUBJECTS, 3))
+    assert unseen.certain and np.mean(unseen.unlike) < 0.1
+
+
+def test_a_kind_can_be_left_out(of_two_kinds: AuthenticityJudge, judge: AuthenticityJudge) -> None:
+    unseen = draw(SUBJECTS, 3)
+    rest = of_two_kinds.without("time-reversed")
+    assert list(rest.card.kinds) == ["over-smoothed"]
+    assert np.mean(rest.probability(imitation("over-smoothed", unseen)) > 0.9) > 0.95
+    with pytest.raises(KeyError):
+        of_two_kinds.without("none of them")
+    with pytest.raises(KeyError):
+        rest.without("over-smoothed")
+
+
+def test_a_judge_of_an_older_format_is_to_be_trained_again(
+    judge: AuthenticityJudge, tmp_path: Path
+) -> None:
+    judge.save(tmp_path)
+    card = json.loads((tmp_path / "card.json").read_text())
+    (tmp_path / "card.json").write_text(json.dumps({**card, "format": 1}))
+    with pytest.raises(UserError, match="another version"):
+        AuthenticityJudge.load(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> Study:
+    """A study of sixteen real people, its judge trained on the panel without generators."""
+    folder = tmp_path_factory.mktemp("people") / "study"
+    chosen = sorted((shared_data / "ecgid").glob("Person_*"))[:16]
+    workflow.prepare(chosen, folder, options={"subject_from": "folder"})
+    study = Study.open(folder)
+    real = study.beats("train")
+    judge = AuthenticityJudge.fit(
+        real, fake_panel(real, seed=0, prepared=study.info.options), seed=0
+    )
+    model = study.model_folder("authenticity")
+    judge.save(model)
+    card = json.loads((model / "card.json").read_text())
+    card["recipe"] = {"format": MODEL_FORMATS["authenticity"], "needs": {}}
+    (model / "card.json").write_text(json.dumps(card))
+    return study
+
+
+def test_fakes_of_real_people_are_caught_and_their_own_beats_pass(people: Study) -> None:
+    judge = AuthenticityJudge.load(people.model_folder("authenticity"))
+    test = people.beats("test")
+    of_real = judge.probability(test)
+    hard = ("spliced", "plain_gaussian")
+    for kind in KINDS:
+        of_fakes = judge.probability(make_kind(kind, test, seed=9))
+        truth = np.repeat([0, 1], [len(of_real), len(of_fakes)])
+        auc = roc_auc_score(truth, np.concatenate([of_real, of_fakes]))
+        assert auc > (0.8 if kind in hard else 0.95), kind
+    files = [test.take(test.recording == name) for name in np.unique(test.recording)]
+    assert np.mean([judge.is_synthetic(file) for file in files]) <= 0.1
+
+
+def test_authenticate_tells_copies_from_the_studys_own_recordings(
+    people: Study, tmp_path: Path
+) -> None:
+    train = people.beats("train").take(slice(0, 40))
+    workflow.export(people.folder, tmp_path / "own.npz", partition="train")
+    own = workflow.authenticate(people.folder, tmp_path / "own.npz")
+    assert own["outcome"] == "real" and not own["synthetic"]
+    assert all(own["copies"]) and len(own["copies"]) == len(own["beats"])
+    assert "train part" in own["verdict"]
+    noise = uniform_filter1d(np.random.default_rng(0).normal(0, 1, train.signals.shape), 5, axis=1)
+    size = train.signals.std(axis=1, keepdims=True)
+    jittered = replace(train, signals=(train.signals + 0.03 * size * noise).astype(np.float32))
+    for name, beats in (
+        ("jittered", jittered),
+        ("marked", replace(train, synthetic=np.ones(len(train), np.bool_))),
+    ):
+        write_beats(beats, tmp_path / f"{name}.npz")
+        said = workflow.authenticate(people.folder, tmp_path / f"{name}.npz")
+        assert said["outcome"] == "copies" and said["synthetic"], name
+        assert "copies" in said["verdict"]
+    write_beats(people.beats("test"), tmp_path / "test.npz")
+    test = workflow.authenticate(people.folder, tmp_path / "test.npz")
+    assert not any(test["copies"]) and not test["synthetic"]
+    backwards = make_kind("time_reversed", people.beats("test"), seed=0)
+    write_beats(backwards, tmp_path / "fake.npz")
+    fake = workflow.authenticate(people.folder, tmp_path / "fake.npz")
+    assert fake["synthetic"] and "backwards" in fake["verdict"]
+    assert {"feature", "words", "weight"} == set(fake["reasons"][0])

@@ -60,6 +60,36 @@ def test_a_faint_lead_is_kept_as_well_as_a_strong_one() -> None:
     assert (lost < 5e-3).all()
 
 
+def _limb_leads(n: int, seed: int = 0) -> np.ndarray:
+    """Return beats of the leads I, II, III and aVF, rounded to 1 microvolt: III is faint."""
+    one = _beats(n, seed=seed)[..., 0]
+    two = 1.1 * one + 0.2 * _beats(n, seed=seed + 100)[..., 0]
+    three = two - one
+    return np.round(np.stack([one, two, three, (two + three) / 2], axis=2), 3)
+
+
+def test_leads_that_depend_on_each_other_still_do_when_decoded() -> None:
+    beats = _limb_leads(200)
+    model = Autoencoder.fit(beats, preset="quick", seed=0)
+    rng = np.random.default_rng(0)
+    one, two, three, foot = np.moveaxis(
+        model.decode(3 * rng.standard_normal((50, model.n_codes))).astype(np.float64), 2, 0
+    )
+    size = np.sqrt(np.mean(two**2))
+    assert np.sqrt(np.mean((two - one - three) ** 2)) < 1e-3 * size
+    assert np.sqrt(np.mean((foot - (two + three) / 2) ** 2)) < 1e-3 * size
+    assert _lost(model, _limb_leads(50, seed=1)) < 5e-3
+
+
+def test_leads_that_are_independent_are_left_alone(tmp_path: Path) -> None:
+    beats = np.concatenate([_beats(60), 0.002 * _beats(60, seed=1)], axis=2)
+    model = Autoencoder.fit(beats, preset="quick", seed=0)
+    again = model.decode(model.encode(beats))
+    assert np.corrcoef(again[..., 1].ravel(), beats[..., 1].ravel())[0, 1] > 0.99
+    model.save(tmp_path)
+    np.testing.assert_array_equal(Autoencoder.load(tmp_path).decode(model.encode(beats)), again)
+
+
 def test_ten_beats_are_enough_and_get_fewer_codes() -> None:
     beats = _beats(10)
     model = Autoencoder.fit(beats, preset="quick", seed=0)

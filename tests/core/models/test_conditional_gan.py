@@ -85,13 +85,20 @@ def test_moments_of_each_recording_are_kept(gan: ConditionalGan, autoencoder: Au
     assert np.sqrt(drawn.var(axis=0).sum() / real.var(axis=0).sum()) == pytest.approx(1, abs=0.15)
 
 
+def test_history_tells_of_spread_and_of_the_critic(gan: ConditionalGan) -> None:
+    assert len(gan.history) == 2
+    for entry in gan.history:
+        assert entry["spread"] == pytest.approx(1, abs=0.25)
+        assert 0.1 < entry["critic_accuracy"] < 0.9
+
+
 def test_new_days_move_the_mean_of_a_recording(
     gan: ConditionalGan, autoencoder: Autoencoder
 ) -> None:
     def wander(days: str) -> float:
         codes = gan.sample(["bob"] * 2_000, seed=0, days=days)  # type: ignore[arg-type]
         r_height = autoencoder.decode(codes)[:, 21, 0]
-        return float(r_height.reshape(-1, 20).mean(axis=1).std())
+        return float(r_height.reshape(-1, 5).mean(axis=1).std())
 
     assert wander("new") > 2 * wander("recorded")
 

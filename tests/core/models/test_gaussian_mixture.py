@@ -40,6 +40,25 @@ def test_draws_have_each_recordings_mean_and_covariance() -> None:
     np.testing.assert_allclose(np.cov(drawn.T), np.cov(codes.T), atol=0.05)
 
 
+def test_as_many_beats_as_a_recording_has_share_its_mean_and_spread() -> None:
+    codes, _, recordings = _people(n_subjects=2, n_recordings=2, n_beats=12)
+    model = GaussianMixtureGenerator.fit(codes, recordings, recordings, seed=0)
+    drawn = model.sample(recordings, seed=1)
+    for name in np.unique(recordings):
+        real, made = codes[recordings == name], drawn[recordings == name]
+        np.testing.assert_allclose(made.mean(axis=0), real.mean(axis=0), atol=1e-3)
+        ratio = np.sqrt(made.var(axis=0).sum() / real.var(axis=0).sum())
+        assert ratio == pytest.approx(1, abs=0.1)
+
+
+def test_one_beat_at_a_time_has_the_same_mean_and_spread() -> None:
+    codes, _, recordings = _people(n_subjects=1, n_recordings=1, n_beats=30)
+    model = GaussianMixtureGenerator.fit(codes, recordings, recordings, seed=0)
+    alone = np.concatenate([model.sample(recordings[:1], seed=seed) for seed in range(400)])
+    np.testing.assert_allclose(alone.mean(axis=0), codes.mean(axis=0), atol=0.05)
+    np.testing.assert_allclose(alone.std(axis=0), codes.std(axis=0), rtol=0.2)
+
+
 def test_who_is_asked_for_is_who_is_drawn() -> None:
     codes, subjects, recordings = _people()
     model = GaussianMixtureGenerator.fit(codes, subjects, recordings, seed=0)
@@ -96,7 +115,7 @@ def test_new_days_lie_between_recordings_but_do_not_leave_the_subject() -> None:
     codes, subjects, recordings = _people(n_subjects=8, n_recordings=4)
     model = GaussianMixtureGenerator.fit(codes, subjects, recordings, seed=0)
     asked = ["person 3"] * 4_000
-    days = model.sample(asked, days="new", seed=0).reshape(-1, 20, N_CODES).mean(axis=1)
+    days = model.sample(asked, days="new", seed=0).reshape(-1, 5, N_CODES).mean(axis=1)
     centre = np.mean(
         [codes[recordings == f"person 3/rec {r}"].mean(axis=0) for r in range(4)], axis=0
     )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,9 @@ import pytest
 
 from core.beat_set import BeatSet, concatenate
 from core.errors import Cancelled, UserError
+from core.models import identifier_network, label_identifier
+from core.models.beat_context import beat_context
+from core.models.forest import Forest
 from core.models.identifier_network import NetworkSettings
 from core.models.label_identifier import LABEL_METHODS, LabelIdentifier
 from core.progress import Progress
@@ -249,6 +253,120 @@ def test_beats_without_a_label_are_no_class() -> None:
     unlabelled = replace(train, label=np.where(np.arange(len(train)) % 7 == 0, "", train.label))
     fitted = LabelIdentifier.fit(unlabelled, **SHORT)
     assert fitted.classes == ("N", "S", "V")
+
+
+@pytest.fixture
+def untrained_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the network as it is built, where the trees alone are looked at."""
+    monkeypatch.setattr(identifier_network, "train_network", lambda *_, **__: [])
+
+
+def extra_of(train: BeatSet, label: str, *, height: float, n: int = 40) -> BeatSet:
+    """Beats of a label unlike any real one: a narrow spike `height` mV high."""
+    spike = height * wave(0, 0.01)
+    noise = 0.01 * np.random.default_rng(0).standard_normal((n, 70, train.signals.shape[2]))
+    return BeatSet.build(
+        (spike[None, :, None] + noise).astype(np.float32),
+        sampling_rate=RATE,
+        before_s=BEFORE_S,
+        leads=train.leads,
+        subject=np.resize(np.unique(train.subject), n),
+        label=label,
+        synthetic=np.ones(n, np.bool_),
+    )
+
+
+@pytest.mark.usefixtures("untrained_network")
+def test_extra_beats_teach_their_label() -> None:
+    train = cohort("eva", "finn", "gil")
+    probes = recorded("hal")
+    odd = np.flatnonzero(probes.label == "N")[5::7]
+    signals = np.array(probes.signals)
+    signals[odd] = extra_of(train, "N", height=1, n=len(odd)).signals
+    spikes = replace(probes, signals=signals)
+    extra = extra_of(train, "V", height=1)
+    named_v = {}
+    for name, more in {"without": None, "with": extra}.items():
+        fitted = LabelIdentifier.fit(train, **SHORT, extra=more)
+        scores = fitted.beat_scores(spikes, method="features")
+        named_v[name] = float(np.exp(scores[odd, fitted.classes.index("V")]).mean())
+        assert np.mean(named(fitted, scores)[probes.label == "V"] == "V") > 0.9
+    assert named_v["with"] > named_v["without"] + 0.05
+
+
+@pytest.mark.usefixtures("untrained_network")
+def test_extra_beats_stand_where_a_beat_of_their_label_stood() -> None:
+    train = cohort("eva", "finn")
+    seen: list[BeatSet] = []
+
+    def context(beats: BeatSet) -> Any:
+        seen.append(beats)
+        return beat_context(beats)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(label_identifier, "beat_context", context)
+        LabelIdentifier.fit(train, **SHORT, extra=extra_of(train, "S", height=9, n=10))
+    planted = 0
+    for beats in seen:
+        changed = np.abs(beats.signals).max(axis=(1, 2)) > 8
+        assert set(beats.label[changed]) <= {"S"}
+        assert np.isin(beats.rr_before, train.rr_before).all(), "rhythm is that of the recording"
+        planted += int(changed.sum())
+    assert planted == 2 * 10, "each once as it is and once upside down"
+
+
+@pytest.mark.usefixtures("untrained_network")
+def test_extra_beats_choose_and_scale_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    train = cohort("eva", "finn", "gil")
+    monkeypatch.setitem(label_identifier.TREES, "full", 9)
+    extra = concatenate([extra_of(train, x, height=50) for x in "NSV"])
+    alone, helped = (
+        LabelIdentifier.fit(train, **(SHORT | {"preset": "full"}), extra=more)
+        for more in (None, extra)
+    )
+    assert helped.selection["macro_f1"] == alone.selection["macro_f1"]
+    assert set(helped.selection["extra"]) == {"without", "with"}
+    assert any("extra beats" in remark for remark in helped.remarks)
+    told = {"selection", "remarks"}
+    cards = [{k: v for k, v in vars(one._card).items() if k not in told} for one in (alone, helped)]
+    assert cards[0] == cards[1]
+    probes = recorded("hal")
+    different = helped.beat_scores(probes, method="features") - alone.beat_scores(
+        probes, method="features"
+    )
+    assert np.abs(different).max() > 0, "but they teach"
+
+
+@pytest.mark.usefixtures("untrained_network")
+def test_extra_beats_share_the_weight_of_their_label(monkeypatch: pytest.MonkeyPatch) -> None:
+    train = cohort("eva", "finn")
+    totals: list[np.ndarray] = []
+
+    def grow(features: Any, targets: Any, weights: Any, **options: Any) -> Any:
+        totals.append(np.bincount(targets, weights) / weights.sum())
+        return Forest.fit(features, targets, weights, **options)
+
+    monkeypatch.setattr(label_identifier, "Forest", SimpleNamespace(fit=grow))
+    for more in (None, extra_of(train, "S", height=2)):
+        LabelIdentifier.fit(train, **SHORT, extra=more)
+    np.testing.assert_allclose(totals[0], totals[1], rtol=1e-6)
+    LabelIdentifier.fit(train, **SHORT, extra=extra_of(train, "S", height=2), balance="none")
+    s_beats = int((train.label == "S").sum())
+    assert totals[2][1] == pytest.approx((s_beats + 40) / (len(train) + 40))
+
+
+@pytest.mark.usefixtures("untrained_network")
+def test_extra_beats_of_an_unknown_label_are_left_out() -> None:
+    train = cohort("eva", "finn")
+    alone, helped = (
+        LabelIdentifier.fit(train, **SHORT, extra=more)
+        for more in (None, extra_of(train, "Q", height=5))
+    )
+    assert helped.classes == alone.classes
+    probes = recorded("hal")
+    np.testing.assert_array_equal(
+        helped.beat_scores(probes, method="features"), alone.beat_scores(probes, method="features")
+    )
 
 
 @pytest.mark.parametrize("label", ["N", ""])

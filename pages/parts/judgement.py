@@ -1,0 +1,105 @@
+"""What the judge said of a file -> the verdict, what gave it away, and every beat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from core.jobs import JobState
+from core.plots.figures import probability_histogram
+from pages.parts.words import count
+
+UNSURE = 0.1
+"""A mean probability that is closer than this to 0.5 is no verdict."""
+HEADS = {"unknown": "Cannot tell", "copies": "Copies of real beats"}
+"""Outcomes that a probability does not tell."""
+SHOWN_REASONS = 8
+
+
+def draw(job: JobState, *, generated: bool) -> None:
+    """Draw the verdict with its probability, its reasons, the histogram and the list of beats.
+
+    Args:
+        job: A finished ``authenticate``.
+        generated: Whether the study itself generated what was judged.
+    """
+    result = job.result
+    probability = result["beats"]
+    copies = [bool(one) for one in result.get("copies") or []]
+    mean = sum(probability) / len(probability)
+    said = "Synthetic" if result["synthetic"] else "Real"
+    sure = mean if result["synthetic"] else 1 - mean
+    outcome = result.get("outcome")
+    if outcome in HEADS:
+        st.header(HEADS[outcome])
+    elif outcome or abs(mean - 0.5) >= UNSURE:
+        st.header(f"{said}, with probability {max(sure, 0.5):.2f}")
+    else:
+        st.header(f"Too close to call: synthetic with probability {mean:.2f}")
+    if result.get("verdict"):
+        st.markdown(str(result["verdict"]))
+    if generated:
+        st.markdown("In truth, this study generated them.")
+    if outcome == "copies":
+        st.warning(
+            f"{sum(copies)} of {count(len(copies), 'beat')} are copies of the study's: their "
+            "shapes are real, but nobody measured them anew.",
+            icon=":material/content_copy:",
+        )
+    st.caption(
+        f"{Path(job.arguments['file']).name}: mean over {count(len(probability), 'beat')}. A judge "
+        "of beats, trained on this study's people and generators; of others it knows nothing."
+    )
+    st.plotly_chart(
+        probability_histogram(probability),
+        key="judge-histogram",
+        alt=f"Probabilities of {len(probability)} beats of being synthetic",
+    )
+    if result.get("reasons"):
+        st.subheader("What gave it away" if result["synthetic"] else "What was weighed")
+        draw_reasons(result["reasons"])
+    with st.expander("Each beat"):
+        table: dict[str, Any] = {
+            "Beat": range(1, len(probability) + 1),
+            "Probability that it is synthetic": probability,
+            "Said": ["synthetic" if p > 0.5 else "real" for p in probability],
+        }
+        if copies:
+            table["Copy"] = ["yes" if one else "" for one in copies]
+        st.dataframe(pd.DataFrame(table), hide_index=True, alt="Probability of each beat")
+
+
+def draw_reasons(reasons: Sequence[Mapping[str, Any]]) -> None:
+    """Draw what gave the beats away, or spoke for them, the weightiest first."""
+    weightiest = sorted(reasons, key=lambda one: -abs(float(one.get("weight", 0))))
+    most = max((abs(float(one.get("weight", 0))) for one in weightiest), default=0.0) or 1.0
+    table = pd.DataFrame(
+        {
+            "What": [_told(one) for one in weightiest],
+            "Speaks for": [
+                "synthetic" if float(one.get("weight", 0)) >= 0 else "real" for one in weightiest
+            ],
+            "Weight": [abs(float(one.get("weight", 0))) / most for one in weightiest],
+        }
+    ).head(SHOWN_REASONS)
+    st.dataframe(
+        table,
+        hide_index=True,
+        column_config={
+            "Weight": st.column_config.ProgressColumn(min_value=0.0, max_value=1.0, format=" ")
+        },
+        alt="Features that weighed most in the verdict",
+    )
+    st.caption(
+        "Weight: beside the weightiest. Features of the shape of lone beats, not of a heart."
+    )
+
+
+def _told(reason: Mapping[str, Any]) -> str:
+    """Return a sign of synthetic beats, or that it was not there."""
+    words = str(reason.get("words") or reason["feature"])
+    return words if float(reason.get("weight", 0)) >= 0 else f"no sign of: {words}"

@@ -1,0 +1,256 @@
+"""The generation page: what each of its sections shows of generated beats, rows and strips."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.beat_set import read_beats, write_beats
+from core.evaluation.privacy import nearest_distances
+from core.recording import Recording
+from core.study import Study, write_json
+from pages.parts import strip_form, swap_test
+from tests.pages.conftest import PROJECT, Submitted, chart, check, linked, words, write_job
+
+OpenPage = Callable[..., AppTest]
+SECTION = "generation-section"
+
+
+def section(open_page: OpenPage, name: str, **state: Any) -> AppTest:
+    return open_page("generation", **{SECTION: name, **state})
+
+
+def quiz_result(study: Path, n: int = 10, exchanged: tuple[int, ...] = (1, 4, 8)) -> dict[str, Any]:
+    beats = Study.open(study).beats("train")
+    return {
+        "signals": beats.signals[:n].round(4).tolist(),
+        "synthetic": [i in exchanged for i in range(n)],
+        "judge": [0.9 if i in exchanged[:2] else 0.2 for i in range(n)],
+        "subjects": ["S01"] * n,
+        "partition": "test",
+        "part": "beat",
+        "model": "gan",
+        "seed": 3,
+    }
+
+
+def test_generated_beats_stand_beside_real_ones_with_one_cursor_and_one_scale(
+    trained: Path, open_page: OpenPage
+) -> None:
+    app = open_page("generation")
+    option = linked(app)
+    base = option["baseOption"]
+    titles = [title["text"] for title in base["title"]]
+    assert titles == ["Real", "Smoothed", "Generated  SYNTHETIC", "Time from the R peak (s)"]
+    assert base["axisPointer"]["link"] == [{"xAxisIndex": "all"}]
+    assert len({(axis["min"], axis["max"]) for axis in base["yAxis"]}) == 1
+    assert len({(axis["min"], axis["max"]) for axis in base["xAxis"]}) == 1
+    assert base["yAxis"][0]["name"] == "Amplitude (mV)"
+    tops = [grid["top"] for grid in option["media"][0]["option"]["grid"]]
+    assert tops == sorted(set(tops)), "on a phone they stand one above the other"
+    spread = chart(app)
+    assert "SYNTHETIC" in json.dumps(spread["layout"]["annotations"])
+    assert [b.label for b in app.get("download_button")] == ["Download npz", "Download csv"]
+
+
+def test_an_untrained_study_shows_its_real_beats(study: Path, open_page: OpenPage) -> None:
+    app = open_page("generation")
+    assert "No generator is trained yet." in words(app)
+    titles = [title["text"] for title in linked(app)["baseOption"]["title"]]
+    assert titles[:-1] == ["Real", "Smoothed"]
+    assert "SYNTHETIC" not in json.dumps(linked(app))
+
+
+def test_a_label_is_offered_where_a_study_has_several(
+    trained: Path, submitted: Submitted, open_page: OpenPage
+) -> None:
+    assert "generate-label" not in {s.key for s in open_page("generation").selectbox}
+    path = trained / "beats.parquet"
+    table = pd.read_parquet(path)
+    table["label"] = np.where(np.arange(len(table)) % 2, "V", "N")
+    table.to_parquet(path)
+    info = trained / "study.json"
+    info.write_text(info.read_text().replace('"Tiny"', '"Tiny, labelled"'))
+    app = open_page("generation")
+    app.selectbox(key="generate-label").select("V")
+    app.get("form_submit_button")[0].click().run()
+    check(app)
+    assert submitted.of("generate")["label"] == "V"
+
+
+@pytest.mark.parametrize("method", ["PCA", "t-SNE"])
+def test_points_of_real_and_generated_beats(
+    method: str, trained: Path, open_page: OpenPage
+) -> None:
+    app = section(open_page, "Points", **{"plane-method": method})
+    real, generated = chart(app)["data"]
+    assert (real["name"], generated["name"]) == ("Real, smoothed", "Generated")
+    assert real["marker"]["color"] != generated["marker"]["color"]
+    assert "20 real and as many generated beats of S01" in words(app)
+    assert method in json.dumps(chart(app)["layout"]["xaxis"])
+
+
+def test_copies_are_told_and_shown_over_the_beat_that_they_copy(
+    trained: Path, open_page: OpenPage
+) -> None:
+    app = section(open_page, "Not a copy?")
+    assert "20 of 20 generated beats are near copies" in words(app), "the fixture copies them"
+    train, copy = chart(app, 1)["data"]
+    assert copy["line"]["dash"] == "dash"
+    assert train["name"].startswith("Closest train beat (S01 ")
+    assert "SYNTHETIC" in json.dumps(chart(app, 1)["layout"]["annotations"])
+    app.slider(key="closest-rank").set_value(20).run()
+    check(app)
+    assert chart(app, 1)["data"][1]["name"] != copy["name"]
+
+
+def test_beats_that_are_no_copies_are_cleared_beside_unseen_real_ones(
+    trained: Path, open_page: OpenPage
+) -> None:
+    path = trained / "exports" / "generated.npz"
+    beats = read_beats(path)
+    noise = np.random.default_rng(1).normal(0, 0.2, beats.signals.shape).astype(np.float32)
+    write_beats(type(beats)(**{**beats.__dict__, "signals": beats.signals + noise}), path)
+    app = section(open_page, "Not a copy?")
+    train = Study.open(trained).beats("train")
+    closest = nearest_distances(read_beats(path).signals, train.signals, 250.0).min()
+    assert "None of the 20 generated beats is a near copy" in words(app)
+    assert f"The closest differs by {100 * closest:.3g}" in words(app)
+    assert "which no model has seen" in words(app)
+
+
+def test_a_row_hides_which_beats_were_exchanged_until_asked(
+    trained: Path, submitted: Submitted, open_page: OpenPage
+) -> None:
+    asked = {"model": "gan", "subject": "S01", "part": "beat"}
+    job = write_job(trained, "quiz", asked, result=quiz_result(trained))
+    app = section(open_page, "Swap test")
+    hidden = "".join(str(e.proto.spec) for e in app.get("plotly_chart"))
+    assert "SYNTHETIC" not in hidden
+    assert "#D55E00" not in hidden
+    app.get_by_key(f"swap-guess-{job}").set_value([2, 3])
+    app.toggle(key=f"swap-show-{job}").set_value(True).run()
+    check(app)
+    shown = "".join(str(e.proto.spec) for e in app.get("plotly_chart"))
+    assert shown.count("SYNTHETIC") == 2, "once a row"
+    assert shown.count('"width":2.4') == 3
+    assert "You named 2 and found 1 of the 3." in words(app)
+    assert "The judge calls 2 of the 3 exchanged beats synthetic, and 0 of the 7" in words(app)
+
+
+@pytest.mark.parametrize("part", swap_test.PARTS)
+def test_every_part_can_be_exchanged(
+    part: str, trained: Path, submitted: Submitted, open_page: OpenPage
+) -> None:
+    app = section(open_page, "Swap test", **{"swap-part": part})
+    app.button(key="swap-new").click().run()
+    check(app)
+    asked = submitted.of("quiz")
+    assert (asked["subject"], asked["part"], asked["model"]) == ("S01", part, "gan")
+    assert not chart_count(app), "it is being made"
+
+
+def chart_count(app: AppTest) -> int:
+    return len(app.get("plotly_chart"))
+
+
+@pytest.mark.parametrize("ending", strip_form.FORMATS)
+def test_a_strip_is_asked_for_in_every_format(
+    ending: str, trained: Path, submitted: Submitted, open_page: OpenPage
+) -> None:
+    app = section(open_page, "Strip")
+    assert "No strip of this person yet." in words(app)
+    app.number_input(key="strip-seconds").set_value(20)
+    app.selectbox(key="strip-format").select(ending)
+    app.number_input(key="strip-rate").set_value(80.0)
+    app.checkbox(key="strip-noise").set_value(True)
+    button = next(b for b in app.get("form_submit_button") if b.label == "Make a strip")
+    button.click().run()
+    check(app)
+    asked = submitted.of("generate")
+    assert Path(asked.pop("out")).suffix == ending
+    asked.pop("study")
+    assert asked == {
+        "model": "gan",
+        "subjects": ["S01"],
+        "seconds": 20.0,
+        "days": "recorded",
+        "seed": 0,
+        "heart_rate": 80.0,
+        "noise": "real",
+    }
+
+
+def test_a_strip_is_drawn_on_true_paper_and_downloaded_whole(
+    trained: Path, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = trained / "exports" / "strip.hea"
+    files = [out, out.with_suffix(".dat")]
+    for file in files:
+        file.write_bytes(file.suffix.encode())
+    asked = {"model": "gan", "subjects": ["S01"], "seconds": 22.0, "days": "recorded", "seed": 0}
+    write_job(
+        trained,
+        "generate",
+        {"study": str(trained), "out": str(out), **asked},
+        result={"files": [str(file) for file in files]},
+    )
+    signal = np.sin(np.arange(22 * 250) / 30).astype(np.float32)[:, None]
+    recording = Recording(signal, 250.0, ("I",), ("mV",), "strip", out)
+    monkeypatch.setattr(strip_form, "read_recording", lambda path: recording)
+    app = section(open_page, "Strip")
+    assert app.header[0].value.startswith("Subject S01: 20 beats by the GAN"), "not the strip"
+    assert chart_count(app) == strip_form.ROWS_A_PAGE
+    layout = chart(app)["layout"]
+    assert (layout["xaxis"]["dtick"], layout["yaxis"]["dtick"]) == (0.2, 0.5)
+    assert (layout["xaxis"]["minor"]["dtick"], layout["yaxis"]["minor"]["dtick"]) == (0.04, 0.1)
+    assert (layout["yaxis"]["scaleanchor"], layout["yaxis"]["scaleratio"]) == ("x", 10 / 25)
+    assert layout["xaxis"]["range"] == [0.0, 5.0]
+    assert "SYNTHETIC" in json.dumps(layout["annotations"])
+    assert "25 mm/s to 10 mm/mV" in words(app)
+    with zipfile.ZipFile(io.BytesIO(strip_form.as_zip(files))) as archive:
+        assert sorted(archive.namelist()) == ["strip.dat", "strip.hea"]
+
+
+def test_both_generators_stand_beside_real_beats_and_the_better_is_named(
+    trained: Path, open_page: OpenPage
+) -> None:
+    figure = {"value": 0.52, "ceiling": 0.5, "n": 100}
+    realism = {
+        "gan": {"discriminative": {"features": figure}},
+        "mixture": {"discriminative": {"features": figure | {"value": 0.61}}},
+        "better": {"model": "gan", "why": "the gan is ahead in the judge on features"},
+    }
+    models = Study.open(trained).model_recipes()
+    figures = {"protocol": "by record", "seed": 0, "realism": realism, "models": models}
+    write_json(trained / "reports" / "figures.json", figures)
+    app = section(open_page, "How close")
+    assert "Better for these data: GAN (conditional)." in app.success[0].value
+    assert app.table[0].value.iloc[0, 1:].tolist() == ["0.52", "0.61", "0.5"]
+
+
+def test_an_unmeasured_study_says_how_to_measure(trained: Path, open_page: OpenPage) -> None:
+    app = section(open_page, "How close")
+    assert "Not measured yet" in words(app)
+    assert app.button(key="evaluate-realism").label == "Evaluate"
+
+
+def test_no_page_imports_tensorflow_or_support_vector_machines() -> None:
+    code = (
+        "import sys; from pages.parts import closeness, judgement, planes, quiz, strip_form;"
+        "print(sorted({'tensorflow', 'keras', 'sklearn.svm'} & set(sys.modules)))"
+    )
+    run = [sys.executable, "-c", code]
+    found = subprocess.run(run, cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
