@@ -10,8 +10,8 @@ rows of ten beats of the validation part where it has enough of them, else of th
 What is measured of a seed is written to OUT at once; seeds that OUT has are not measured again.
 Real and generated beats together, on probes of another day: see ``benchmarks/augmented.py``.
 
-    python benchmarks/generation.py FOLDER [--seeds 5] [--redraws 20] [--models gan,mixture]
-        [--preset full] [--leads all] [--subject-from file] [--json OUT]
+    python benchmarks/generation.py FOLDER [--seeds 5] [--first-seed 0] [--redraws 20]
+        [--models gan,mixture] [--preset full] [--leads all] [--subject-from file] [--json OUT]
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from core.evaluation import realism
 from core.evaluation.judges import JUDGE_WORDS
 from core.evaluation.sequences import SEQUENCE_WORDS
 from core.generating import GENERATORS, choose_subjects, draw_beats, draw_sequences, load_model
-from core.scoreboard import fit_cnn_lstm
+from core.scoreboard import fit_cnn_lstm, new_days_of
 from core.study import Study
 from core.workflow import prepare, train
 
@@ -41,6 +41,9 @@ EVALUATION_SEED = 0
 """Of redraws and folds: one ceiling for all seeds of training."""
 TIMED_BEATS = 50_000
 TIMED_CALLS = 5
+TSTR = tuple(
+    f"{name}{namer}" for name in ("tstr", *realism.FURTHER_TSTR) for namer in ("", "_cnn_lstm")
+)
 SOURCES = ("reconstruction", "mixture", "gan")
 
 Row = tuple[str, str, str, str]
@@ -52,11 +55,14 @@ FIGURES: tuple[Row, ...] = (
     ("3 8", "TSTR, CNN-LSTM", "tstr_cnn_lstm", "value"),
     ("3", "TSTR, LDA, five times as many beats", "tstr_more", "value"),
     ("3", "TSTR, CNN-LSTM, five times as many beats", "tstr_more_cnn_lstm", "value"),
+    ("3", "TSTR, LDA, five times as many beats, new days", "tstr_new", "value"),
+    ("3", "TSTR, CNN-LSTM, five times as many, new days", "tstr_new_cnn_lstm", "value"),
     ("", "TRTS, LDA", "trts", "value"),
     ("4", "spread within subject over real", "spread", "value"),
     ("4", "share of subjects in 0.9 to 1.1", "spread", "share_like_real"),
     ("4", "collapsed subjects", "spread", "collapsed"),
     ("5", "obedience: subject", "obedience", "value"),
+    ("5", "train beats named from the other folds", "obedience", "ceiling_held_out_train"),
     ("5", "obedience: label, mean over labels", "obedience_label", "value"),
     ("6", "mean-beat PRD to validation, median", "prd", "value"),
     ("6", "share of subjects at most 5 %", "prd", "share_close"),
@@ -138,6 +144,7 @@ def measure(
         found[name] = realism.evaluate_generator(
             *parts,
             lambda subjects, s, name=name: draw_beats(study, name, subjects, seed=s),
+            generated_new=new_days_of(study, name, []),
             draw_rows=lambda subjects, n, s, name=name: draw_sequences(
                 study, name, subjects, n, seed=s
             ),
@@ -204,7 +211,7 @@ def lines(result: dict[str, Any]) -> Iterator[str]:
     for row in table:
         yield "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
     yield ""
-    for name in ("tstr", "tstr_cnn_lstm", "tstr_more", "tstr_more_cnn_lstm"):
+    for name in TSTR:
         ratios = {s: ratio(seeds, s, name) for s in sources}
         yield f"3 {name} over TRTR: " + ", ".join(f"{s} {cell(v)}" for s, v in ratios.items())
     for name in ("autoencoder", *sources[1:]):
@@ -248,6 +255,7 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path, help="recordings, as `prepare` takes them")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--redraws", type=int, default=20)
     parser.add_argument("--models", default="gan,mixture", help="after commas")
     parser.add_argument("--preset", choices=("quick", "full"), default="full")
@@ -280,7 +288,7 @@ def main() -> None:
         result = known_results(arguments.json, protocol)
         if "real" not in result:
             result["real"] = measured_real(study, redraws=arguments.redraws)
-        for seed in range(arguments.seeds):
+        for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
             if str(seed) in result["seeds"]:
                 continue
             result["seeds"][str(seed)] = measure(

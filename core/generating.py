@@ -17,7 +17,7 @@ from core.errors import UserError, did_you_mean
 from core.models.day_variation import DayVariation
 from core.models.identifier_input import REFERENCE_RR_S, Window, adapt_to_rate
 from core.models.storage import load_card
-from core.models.succession import Succession, likeness
+from core.models.succession import POOL, Course, Succession, chosen, traits
 from core.options import MODEL_FORMATS, ModelName
 from core.provenance import Provenance
 from core.recording import FloatArray, StrArray
@@ -37,6 +37,8 @@ LEAST_INTERVALS = 8
 """A recording of fewer RR intervals does not tell its own mean rate; its subject's serves."""
 DAY_RATE_SPREAD = 0.1
 """Standard deviation of the logarithm of RR between recordings, where nobody has two."""
+SDNN_INTERVALS = 5
+"""Intervals at which a recording's own spread counts as much as its subject's."""
 MAX_INTERVALS = 300
 """A row of beats is a piece of a rhythm of its recording's length, but of no more intervals."""
 
@@ -224,15 +226,17 @@ def draw_sequences(
     rhythms = _study_rhythms(study)
     homes = [_choose_home(study, str(s), None, rng) for s in subjects]
     rows = np.repeat(np.arange(len(homes)), n_in_a_row)
-    signals = _decode_row(study, model, homes, rows, seed=seed, days=days, kinds="all")
-    before, after = [], []
+    before, after, courses = [], [], []
     for home in homes:
         rhythm = _rhythm_of_day(study, rhythms, home, days, rng)
         length = max(n_in_a_row + 1, home.intervals)
         rr = draw_rr(rhythm, length, rng)
         start = int(rng.integers(0, length - n_in_a_row))
-        before.append(rr[start : start + n_in_a_row])
-        after.append(rr[start + 1 : start + 1 + n_in_a_row])
+        piece = rr[start : start + n_in_a_row + 1]
+        before.append(piece[:-1])
+        after.append(piece[1:])
+        courses.append(_course_of(study, home, piece, rhythm, rng))
+    signals = _draw_rows(study, model, homes, courses, seed=seed, days=days, kinds="all")
     return BeatSet.build(
         signals,
         sampling_rate=study.sampling_rate,
@@ -300,8 +304,10 @@ def draw_strip(
         )
     rhythm = replace(rhythm, sdnn_s=min(rhythm.sdnn_s, most))
     peaks, n_samples = place_peaks(rhythm, seconds, study.sampling_rate, rng)
-    rows = np.zeros(len(peaks), np.int64)
-    beats = _decode_row(study, model, [home], rows, seed=seed, days=days, kinds="main")
+    between = np.diff(peaks) / study.sampling_rate
+    rr = np.concatenate([[rhythm.mean_s], between, [rhythm.mean_s]])
+    course = _course_of(study, home, rr, rhythm, rng)
+    beats = _draw_rows(study, model, [home], [course], seed=seed, days=days, kinds="main")
     signal = join_beats(
         beats,
         peaks,
@@ -343,6 +349,7 @@ class _Home:
         recording: Its name.
         label: Its most common label; empty where the study has but one.
         rr_s: Its mean RR, in s.
+        sdnn_s: Standard deviation of its RR, in s; NaN if not known.
         intervals: How many RR intervals it has, `MAX_INTERVALS` at most.
     """
 
@@ -350,6 +357,7 @@ class _Home:
     recording: str
     label: str
     rr_s: float
+    sdnn_s: float
     intervals: int
 
 
@@ -375,10 +383,11 @@ def _choose_home(study: Study, subject: str, label: str | None, rng: np.random.G
     if len(set(_train_rows(study)["label"])) > 1:
         told = str(own["label"].value_counts().sort_index().idxmax())
     rr = plausible(own["rr_before"])
-    if np.isfinite(rr).sum() < LEAST_INTERVALS:
+    sdnn = float(np.nanstd(rr, ddof=1)) if np.isfinite(rr).sum() >= LEAST_INTERVALS else np.nan
+    if np.isnan(sdnn):
         rr = plausible(kept["rr_before"])
     mean = float(np.nanmean(rr)) if np.isfinite(rr).any() else REFERENCE_RR_S
-    return _Home(subject, name, told, mean, min(len(own), MAX_INTERVALS))
+    return _Home(subject, name, told, mean, sdnn, min(len(own), MAX_INTERVALS))
 
 
 def _rhythm_of_day(
@@ -391,29 +400,58 @@ def _rhythm_of_day(
     """Return a subject's rhythm at the rate of a recorded day, or at that of a new one."""
     usual = rhythms[home.subject]
     if days == "recorded":
-        return with_wishes(usual, mean_s=home.rr_s)
+        own = with_wishes(usual, mean_s=home.rr_s)
+        if np.isnan(home.sdnn_s):
+            return own
+        weight = home.intervals / (home.intervals + SDNN_INTERVALS)
+        square = weight * home.sdnn_s**2 + (1 - weight) * own.sdnn_s**2
+        return replace(own, sdnn_s=min(float(np.sqrt(square)), MAX_SDNN * home.rr_s))
     mean = usual.mean_s * float(np.exp(_day_rate_spread(study) * rng.standard_normal()))
     low, high = HEART_RATE_RANGE
     return with_wishes(usual, mean_s=float(np.clip(mean, 60 / high, 60 / low)))
 
 
-def _decode_row(
+def _course_of(
+    study: Study,
+    home: _Home,
+    rr: npt.NDArray[np.float64],
+    rhythm: Rhythm,
+    rng: np.random.Generator,
+) -> npt.NDArray[np.float64]:
+    """Return the traits (n, q) that beats in a row are to have, by the intervals around them."""
+    stamp = (study.folder / "beats.parquet").stat().st_mtime_ns
+    spread = max(rhythm.sdnn_s, np.finfo(np.float64).tiny)
+    return _fitted_course(study.folder, stamp).draw(
+        home.subject, (rr - rhythm.mean_s) / spread, rng
+    )
+
+
+@lru_cache(maxsize=8)
+def _fitted_course(folder: Path, stamp: int) -> Course:
+    """Learn how beats go on once a version of the beat table."""
+    return Course.fit(Study.open(folder).beats("train"))
+
+
+def _draw_rows(
     study: Study,
     model: str,
     homes: Sequence[_Home],
-    rows: npt.NDArray[np.int64],
+    courses: Sequence[npt.NDArray[np.float64]],
     *,
     seed: int,
     days: str,
     kinds: Literal["main", "all"],
 ) -> FloatArray:
-    """Return the signals of beats in rows, each row of the home with its number."""
+    """Return the signals of beats in rows, each of a home and in the order of its course.
+
+    `POOL` times as many are drawn, and those taken whose traits go on as they should.
+    """
     autoencoder = load_model(study, "autoencoder")
     generator = load_model(study, model)
     parts = getattr(generator, "mixture", generator).components
     labelled = any(parts.label != "")
+    rows = np.repeat(np.arange(len(homes)), [POOL * len(course) for course in courses])
     labels = np.asarray([homes[i].label for i in rows], dtype=np.str_) if labelled else None
-    stamp = (study.model_folder(model) / "card.json").stat().st_mtime_ns
     codes = generator.sample(
         np.asarray([homes[i].subject for i in rows], dtype=np.str_),
         seed=seed,
@@ -422,27 +460,15 @@ def _decode_row(
         succession=Succession(
             recording=np.asarray([homes[i].recording for i in rows], dtype=np.str_),
             row=rows,
-            correlation=_likeness(model, study.folder, stamp),
             kinds=kinds,
         ),
     )
-    signals: FloatArray = autoencoder.decode(codes)
-    return signals
-
-
-@lru_cache(maxsize=8)
-def _likeness(model: str, folder: Path, stamp: int) -> FloatArray:
-    """Return how alike successive train beats are, in the directions that a model draws in."""
-    study = Study.open(folder)
-    generator = load_model(study, model)
-    parts = getattr(generator, "mixture", generator).components
-    table = study.beat_table
-    chosen = ((table["rejected"] == "") & (table["partition"] == "train")).to_numpy()
-    place = table.groupby("recording_name").cumcount().to_numpy()[chosen]
-    beats = study.beats("train")
-    codes = load_model(study, "autoencoder").encode(beats.signals)
-    white = codes.astype(np.float64) @ np.linalg.inv(parts.basis.astype(np.float64))
-    return likeness(white, beats.recording, place.astype(np.int64))
+    window = Window(before_s=study.info.before_s, sampling_rate=study.sampling_rate)
+    taken = []
+    for i, course in enumerate(courses):
+        signals = autoencoder.decode(codes[rows == i])
+        taken.append(signals[chosen(traits(signals, window), course)])
+    return np.concatenate(taken)
 
 
 def _check_joinable(study: Study) -> None:

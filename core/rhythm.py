@@ -37,7 +37,7 @@ DEFAULT_SDNN = 0.04
 """Of the mean RR, where no recording tells: a resting adult's over a minute."""
 N_LAGS = 20
 """Intervals that are compared with each other; beyond, recordings of 20 s tell nothing."""
-PRIOR_INTERVALS = 60
+PRIOR_INTERVALS = 10
 """Intervals of a person that weigh as much as the whole cohort's."""
 LEAST_INTERVALS = 8
 """A stretch of fewer intervals tells nothing of how they vary."""

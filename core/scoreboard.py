@@ -162,6 +162,7 @@ def _realism(
             redraws=redraws,
             ceiling=ceiling,
             namers=namers,
+            generated_new=new_days_of(study, name, missing),
             draw_rows=_rows_of(study, name, missing),
             embed=embed,
             report=report,
@@ -171,6 +172,20 @@ def _realism(
         figures["gan"] = realism.with_floor(figures["gan"], figures["mixture"])
         figures["better"] = realism.better_generator(figures)
     return figures
+
+
+def new_days_of(study: Study, model: str, missing: list[str]) -> realism.Generate | None:
+    """Return what draws beats as on other days; None if it cannot, which is then missing."""
+
+    def draw(subjects: StrArray, seed: int) -> BeatSet:
+        return draw_beats(study, model, subjects, seed=seed, days="new")
+
+    try:
+        draw(np.asarray(choose_subjects(study, None)[:1], dtype=np.str_), 0)
+    except UserError as error:
+        missing.append(f"realism, beats of other days: {error}")
+        return None
+    return draw
 
 
 def _rows_of(study: Study, model: str, missing: list[str]) -> realism.DrawRows | None:

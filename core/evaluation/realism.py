@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -66,6 +67,8 @@ CNN_SHARE = 0.5
 """Of the redraws that the network judges, at least two: it takes the longest."""
 MORE_TIMES = 5
 """Beats for each train beat, where a classifier learns from more generated beats than train has."""
+FURTHER_TSTR = ("tstr_more", "tstr_new")
+"""Figures of classifiers that learn from more generated beats than train has."""
 MOST_MORE_REDRAWS = 5
 MOST_JUDGED = 1000
 """Real beats, and as many generated ones, of one redraw: bounds time and memory."""
@@ -115,7 +118,7 @@ class _Redraw:
         asked: Beats that it has not seen, in validation's shares, for obedience.
         spread: Two sets; the spread of the first is divided by that of the second.
         besides: Beats whose means and intervals are compared with train's.
-        more: Several times as many beats as train has, in its shares; None if there are none.
+        more: By figure, several times as many beats as train has, in its shares.
     """
 
     judged: BeatSet
@@ -125,7 +128,7 @@ class _Redraw:
     asked: BeatSet
     spread: tuple[BeatSet, BeatSet]
     besides: BeatSet
-    more: Callable[[], BeatSet] | None = None
+    more: Mapping[str, Callable[[], BeatSet]] = field(default_factory=dict)
 
 
 _Source = Callable[[BeatSet, int], _Redraw]
@@ -165,6 +168,7 @@ def evaluate_generator(
     redraws: int = DEFAULT_REDRAWS,
     ceiling: Mapping[str, Any] | None = None,
     namers: Mapping[str, FitNamer] | None = None,
+    generated_new: Generate | None = None,
     draw_rows: DrawRows | None = None,
     embed: Embed | None = None,
     thorough: bool = False,
@@ -183,11 +187,12 @@ def evaluate_generator(
         ceiling: What `real_against_real` returned for the same parts; computed if not given.
         namers: Further classifiers of subjects for TSTR, trained once each; their figures are
             called ``tstr_<name>``.
+        generated_new: Draws beats as on days that were not recorded, for ``tstr_new``.
         draw_rows: Draws beats in a row, for the judges of sequences; without, these are left out.
         embed: What a trained identifier sees in beats, for the Fréchet distance in its features;
             a linear discriminant fitted to train by default.
         thorough: The network judges every redraw, and `namers` also learn from more beats than
-            train has (``tstr_more_<name>``).
+            train has (``tstr_more_<name>``, ``tstr_new_<name>``).
         report: Called after each redraw; may raise `Cancelled`.
         stage: What the reports call it.
 
@@ -214,16 +219,16 @@ def evaluate_generator(
         ceiling = _real_against_real(parts, replace(how, report=silent))
     taught = parts.train.take(_some(len(parts.train), MOST_TAUGHT, np.random.default_rng(seed)))
 
-    def draw(real: BeatSet, draw_seed: int) -> BeatSet:
-        drawn = generated(real.subject, draw_seed)
+    def draw(real: BeatSet, draw_seed: int, how_drawn: Generate = generated) -> BeatSet:
+        drawn = how_drawn(real.subject, draw_seed)
         if not np.array_equal(drawn.subject, real.subject):
             raise ValueError("the generator's beats are not of the subjects asked for")
         return matched(drawn, real, where="generated beats")
 
-    def draw_more(draw_seed: int) -> BeatSet:
+    def draw_more(draw_seed: int, how_drawn: Generate) -> BeatSet:
         n = min(MOST_MORE, MORE_TIMES * len(parts.train))
         rows = np.sort(np.resize(np.random.default_rng(draw_seed).permutation(len(parts.train)), n))
-        return draw(parts.train.take(rows), draw_seed)
+        return draw(parts.train.take(rows), draw_seed, how_drawn)
 
     def in_rows(subjects: StrArray, _: IntArray, row_seed: int) -> tuple[BeatSet, IntArray]:
         assert draw_rows is not None
@@ -232,6 +237,10 @@ def evaluate_generator(
             raise ValueError("the generator's rows are not of the subjects asked for")
         beats = matched(drawn, parts.train, where="generated beats")
         return beats, np.arange(len(beats)).reshape(-1, SEQUENCE_BEATS)
+
+    further = {"tstr_more": generated}
+    if generated_new is not None:
+        further["tstr_new"] = generated_new
 
     def source(real: BeatSet, redraw_seed: int) -> _Redraw:
         first, second, third = _seeds(redraw_seed, 3)
@@ -244,7 +253,7 @@ def evaluate_generator(
             asked=judged,
             spread=(teaching, taught),
             besides=teaching,
-            more=lambda: draw_more(third),
+            more={name: partial(draw_more, third, one) for name, one in further.items()},
         )
 
     figures = _figures(parts, source, None if draw_rows is None else in_rows, how)
@@ -370,9 +379,11 @@ def _real_against_real(parts: _Parts, how: _How) -> Figures:
         )
 
     figures = _figures(parts, source, lambda _, which, __: (parts.train, rows[which]), how)
-    figures["tstr_more"] = figures["tstr"] | {"protocol": _PROTOCOLS["tstr_more"]}
-    for name in how.namers or {} if how.thorough else {}:
-        figures[f"tstr_more_{name}"] = dict(figures[f"tstr_{name}"])
+    figures["obedience"]["held_out_train"] = _held_out_share(parts.train, how.seed)
+    for further in FURTHER_TSTR:
+        figures[further] = figures["tstr"] | {"protocol": _PROTOCOLS[further]}
+        for name in how.namers or {} if how.thorough else {}:
+            figures[f"{further}_{name}"] = dict(figures[f"tstr_{name}"])
     return plain(figures)
 
 
@@ -452,9 +463,9 @@ def _figures(parts: _Parts, source: _Source, row_source: _RowSource | None, how:
             tell(
                 "tstr", test.subject, _taught_rightly(fit_linear_namer, teaching, test, redraw_seed)
             )
-            if redraw.more is not None and done <= MOST_MORE_REDRAWS:
-                by_more = _taught_rightly(fit_linear_namer, redraw.more(), test, redraw_seed)
-                tell("tstr_more", test.subject, by_more)
+            for name, more in redraw.more.items() if done <= MOST_MORE_REDRAWS else ():
+                by_more = _taught_rightly(fit_linear_namer, more(), test, redraw_seed)
+                tell(name, test.subject, by_more)
         if verify_label is not None:
             note("obedience_label", _mean_over_labels(verify_label, redraw.asked, labelled))
         latest = {k: float(v[-1]) for k, v in values.items()}
@@ -465,7 +476,7 @@ def _figures(parts: _Parts, source: _Source, row_source: _RowSource | None, how:
     counts = dict.fromkeys((*JUDGES, *of_judged), 2 * n_judged)
     counts |= {"frechet_identifier": 2 * n_judged} if seen is not None else {}
     counts |= {"tstr": len(test), "trts": len(redraw.questioned), "obedience": len(redraw.asked)}
-    counts |= {"tstr_more": len(test)} if redraw.more is not None else {}
+    counts |= dict.fromkeys(redraw.more, len(test))
     counts |= {"obedience_label": len(redraw.asked)} if verify_label is not None else {}
     counts |= {f"sequence {j}": 2 * sequences.n for j in SEQUENCE_JUDGES} if sequences else {}
     figures = {name: _summary(name, values, answers, n, seed) for name, n in counts.items()}
@@ -485,9 +496,10 @@ def _figures(parts: _Parts, source: _Source, row_source: _RowSource | None, how:
     figures["intervals_train"] = _interval_figures(taught, redraw.besides, "train")
     for name, fit_namer in (how.namers or {}).items():
         figures[f"tstr_{name}"] = _namer_figure(name, fit_namer, redraw.teaching, test, seed)
-        if how.thorough and redraw.more is not None:
-            more = _namer_figure(name, fit_namer, redraw.more(), test, seed, times=MORE_TIMES)
-            figures[f"tstr_more_{name}"] = more
+        for further, more in redraw.more.items() if how.thorough else ():
+            figures[f"{further}_{name}"] = _namer_figure(
+                name, fit_namer, more(), test, seed, times=MORE_TIMES
+            )
     return figures
 
 
@@ -651,6 +663,19 @@ def fit_linear_namer(
     return name
 
 
+def _held_out_share(train: BeatSet, seed: int) -> float:
+    """Return the share of train beats that a discriminant of the other folds names rightly."""
+    if len(np.unique(train.subject)) < 2:
+        return math.nan
+    train = train.take(_some(len(train), MOST_TAUGHT, np.random.default_rng(seed)))
+    folds = paired_folds(train.subject, np.random.default_rng(seed))
+    right = np.zeros(len(train))
+    for fold in np.unique(folds):
+        name = fit_linear_namer(train.take(folds != fold), seed)
+        right[folds == fold] = _named_rightly(name, train.take(folds == fold))
+    return float(right.mean())
+
+
 class _SubjectMeans:
     """The mean train beat of each subject, to be taken from that subject's beats."""
 
@@ -812,10 +837,12 @@ _PROTOCOLS = {
     "train itself (TRTR)",
     "tstr_more": f"the same discriminant, trained on {MORE_TIMES} generated beats for each train "
     f"beat (at most {MOST_MORE}), in train's shares; beside, trained on train itself (TRTR)",
+    "tstr_new": f"the same, of {MORE_TIMES} beats as on other days for each train beat",
     "trts": "rank-1 a beat of the same discriminant trained on real train beats, tested on "
     "beats in train's shares; beside, tested on the real test part (TRTR)",
     "obedience": "share of beats in validation's shares that the same discriminant, trained on "
-    "real train beats, names as the subject asked for; beside, real validation beats",
+    "real train beats, names as the subject asked for; beside, real validation beats, and train "
+    "beats that a discriminant fitted to the other four fifths names (held_out_train)",
     "obedience_label": "share of beats that a linear discriminant, trained on the labels of real "
     "train beats, names as the label asked for, mean over labels; beside, real validation beats",
     "precision": "share of beats in the place of validation beats that lie within the fifth "
@@ -848,6 +875,7 @@ _BESIDE = {
     "standard_error": "ceiling_standard_error",
     "share_like_real": "ceiling_share_like_real",
     "subjects_obeyed": "ceiling_subjects_obeyed",
+    "held_out_train": "ceiling_held_out_train",
     "share_close": "ceiling_share_close",
     "interval": "ceiling_interval",
     "median_difference_ms": "ceiling_median_difference_ms",

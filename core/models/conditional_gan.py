@@ -21,7 +21,7 @@ from core.models.storage import (
     save_model,
     save_state,
 )
-from core.models.succession import Succession, white_in_rows
+from core.models.succession import Succession
 from core.options import Preset
 from core.progress import Progress, Report, silent
 from core.recording import FloatArray, IntArray
@@ -186,15 +186,14 @@ class ConditionalGan:
             seed: Same seed and request give the same codes.
             days: ``recorded`` as on the days it was trained on, ``new`` as on another day.
             labels: (n,) a label for each; without, labels come in the shares they were seen in.
-            succession: Which beats follow one another, on one day of one recording; without,
-                every beat stands alone.
+            succession: Which beats are of one day of one recording; any by default.
 
         Raises:
             UserError: Unknown subject or label, or days that cannot be drawn.
         """
         rng = np.random.default_rng([seed, 0])
         draw = self.mixture.plan(subjects, rng=rng, days=days, labels=labels, succession=succession)
-        w = self._white(draw, rng, succession)
+        w = self._white(draw, rng)
         w = (w - self._offset[draw.component]) * self._gain[draw.component]
         return self.mixture.place(draw, w)
 
@@ -222,12 +221,10 @@ class ConditionalGan:
             card.get("history", []),
         )
 
-    def _white(
-        self, draw: Draw, rng: np.random.Generator, succession: Succession | None = None
-    ) -> FloatArray:
+    def _white(self, draw: Draw, rng: np.random.Generator) -> FloatArray:
         """Return the generator's white numbers (n, k) for a draw."""
         n, k = draw.mean.shape
-        z = white_in_rows(rng, n, k, succession)
+        z = rng.standard_normal((n, k), dtype=np.float32)
         u = rng.standard_normal((n, NOISE_INPUTS), np.float32)
         context, subject, label = self._context.of(draw)
         parts = [

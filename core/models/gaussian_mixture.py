@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from core.errors import UserError, did_you_mean
 from core.models.storage import load_arrays, load_card, save_arrays, save_card
-from core.models.succession import Succession, white_in_rows
+from core.models.succession import Succession
 from core.models.virtual_recordings import allot, directions, evened
 from core.progress import Progress, Report, silent
 from core.recording import FloatArray, IntArray, StrArray
@@ -215,15 +215,14 @@ class GaussianMixtureGenerator:
             days: ``recorded`` as on the days it was fitted to, ``new`` as on another day: the
                 recording's mean is drawn anew, every 5 beats of a subject (`day_numbers`).
             labels: (n,) a label for each; without, labels come in the shares they were seen in.
-            succession: Which beats follow one another, on one day of one recording; without,
-                every beat stands alone.
+            succession: Which beats are of one day of one recording; any by default.
 
         Raises:
             UserError: Unknown subject or label, or days that cannot be drawn.
         """
         rng = np.random.default_rng([seed, 0])
         draw = self.plan(subjects, rng=rng, days=days, labels=labels, succession=succession)
-        w = white_in_rows(rng, len(draw.mean), draw.mean.shape[1], succession)
+        w = rng.standard_normal(draw.mean.shape, dtype=np.float32)
         return self.place(draw, w)
 
     def plan(

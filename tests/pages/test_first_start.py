@@ -52,7 +52,8 @@ def test_the_prepared_demo_is_trained_once_and_called_simulated(
     assert submitted.calls == [("demo", "train", {"study": str(folder), "preset": "quick"})]
     assert app.progress[0].text.startswith("Training")
     assert "Simulated cohort" in words(app)
-    assert len(app.get("plotly_chart")) == 2, "real beats are there before training ends"
+    shown = len(app.get("plotly_chart")), len(app.get("echarts_chart"))
+    assert shown == (1, 1), "real beats are there before training ends"
     app.run()
     assert submitted.verbs() == ["train"]
 
