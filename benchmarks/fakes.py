@@ -37,7 +37,7 @@ from core.options import PrepareOptions
 from core.preprocessing.pipeline import preprocess
 from core.recording import Recording
 from core.study import Study
-from core.training import fake_panel
+from core.training import fake_panel, foreign_panel
 from core.workflow import prepare, read_probe, train
 
 SIMULATED_STRIPS = 40
@@ -159,6 +159,23 @@ def strangers(study: Study, judge: AuthenticityJudge, folder: Path) -> dict[str,
     }
 
 
+def left_out_people(study: Study, seed: int) -> dict[str, float]:
+    """Return what a judge of two thirds of the people says of the others' recordings."""
+    learned = study.beats("train")
+    names = np.unique(learned.subject)
+    kept = names[np.random.default_rng(seed).permutation(len(names)) % 3 != 0]
+    mine = learned.take(np.isin(learned.subject, kept))
+    prepared = study.info.options
+    judge = AuthenticityJudge.fit(
+        mine,
+        fake_panel(mine, seed=seed, prepared=prepared),
+        seed=seed,
+        foreign=foreign_panel(mine, seed=seed, prepared=prepared),
+    )
+    everyone = study.beats("all")
+    return files_of(judge, everyone.take(~np.isin(everyone.subject, kept)))
+
+
 def measure(study: Study, *, seed: int, generators: bool, others: Path | None) -> dict[str, Any]:
     """Return the figures of one seed."""
     learned, test = study.beats("train"), study.beats("test")
@@ -168,7 +185,8 @@ def measure(study: Study, *, seed: int, generators: bool, others: Path | None) -
         train(study.folder, models=["autoencoder", "mixture", "gan"], seed=seed)
         panel |= {name: draw_beats(study, name, learned.subject, seed=seed) for name in GENERATORS}
     began = time.perf_counter()
-    judge = AuthenticityJudge.fit(learned, panel, seed=seed)
+    foreign = foreign_panel(learned, seed=seed, prepared=study.info.options)
+    judge = AuthenticityJudge.fit(learned, panel, seed=seed, foreign=foreign)
     result: dict[str, Any] = {"fit_s": time.perf_counter() - began, "kinds": {}, "unseen": {}}
     of_real = judge.probability(test)
     result["false_alarm_beats"] = float(np.mean(of_real > 0.5))
@@ -201,6 +219,7 @@ def measure(study: Study, *, seed: int, generators: bool, others: Path | None) -
             "auc": auc(-near, -distances),
             "called_copies": float(np.mean(distances < NEAR_COPY_DISTANCE)),
         }
+    result["left_out_people"] = left_out_people(study, seed)
     if others is not None:
         result["other_people"] = strangers(study, judge, others)
     return result
@@ -246,6 +265,9 @@ def main() -> None:
     print("false alarms")
     line("real test beats", [run["false_alarm_beats"] for run in runs])
     line("real test recordings", [run["real_recordings"]["synthetic"] for run in runs])
+    people = [run["left_out_people"] for run in runs]
+    unknown = np.mean([run["cannot_tell"] for run in people])
+    line("people left out", [run["synthetic"] for run in people], f" cannot tell {unknown:.3f}")
     if arguments.others is not None:
         people = [run["other_people"] for run in runs]
         unknown = np.mean([run["cannot_tell"] for run in people])

@@ -63,9 +63,10 @@ def extra_beats(
         if target == "subject":
             return draw_beats(study, augment, subjects, seed=seed)
         sets, places = [], []
-        for label in np.unique(labels):
+        for number, label in enumerate(np.unique(labels)):
             mine = np.flatnonzero(labels == label)
-            sets.append(draw_beats(study, augment, subjects[mine], seed=seed, label=str(label)))
+            own = subjects[mine]
+            sets.append(draw_beats(study, augment, own, seed=seed + number, label=str(label)))
             places.append(mine)
         return concatenate(sets).take(np.argsort(np.concatenate(places)))
 

@@ -14,10 +14,10 @@ import pandas as pd
 
 from core.beat_set import BeatSet
 from core.errors import UserError, did_you_mean
-from core.models.day_variation import DayVariation
+from core.models.day_variation import LARGEST, DayVariation
 from core.models.identifier_input import REFERENCE_RR_S, Window, adapt_to_rate
 from core.models.storage import load_card
-from core.models.succession import POOL, Course, Succession, chosen, traits
+from core.models.succession import BLOCK, POOL, Course, Succession, Usual, chosen, traits
 from core.options import MODEL_FORMATS, ModelName
 from core.provenance import Provenance
 from core.recording import FloatArray, StrArray
@@ -35,8 +35,6 @@ LEAST_SDNN_MS = 5.0
 NOISE_KINDS = ("off", "real")
 LEAST_INTERVALS = 8
 """A recording of fewer RR intervals does not tell its own mean rate; its subject's serves."""
-DAY_RATE_SPREAD = 0.1
-"""Standard deviation of the logarithm of RR between recordings, where nobody has two."""
 SDNN_INTERVALS = 5
 """Intervals at which a recording's own spread counts as much as its subject's."""
 MAX_INTERVALS = 300
@@ -158,10 +156,6 @@ def draw_beats(
     labels = _labels(study, subjects, seed) if label is None else np.full(len(subjects), label)
     codes = generator.sample(subjects, seed=seed, days=days, labels=labels)
     signals = autoencoder.decode(codes)
-    if study.info.options.normalisation != "none":
-        from core.preprocessing.beats import normalise
-
-        signals = normalise(signals, study.info.options.normalisation)
     if heart_rate is not None:
         usual = _median_rr(study)
         rr = np.asarray([usual.get(str(s), np.nan) for s in subjects], dtype=np.float64)
@@ -183,13 +177,22 @@ def draw_beats(
         stamp = (study.folder / "beats.parquet").stat().st_mtime_ns
         variation = _day_variation(study.folder, stamp)
         beats = variation.apply(beats, seed=seed, change_rate=heart_rate is None)
-    return beats
+    return replace(beats, signals=_normalised(study, beats.signals))
+
+
+def _normalised(study: Study, signals: FloatArray) -> FloatArray:
+    """Return generated beats scaled as the study's own are, after all that was done to them."""
+    if study.info.options.normalisation == "none":
+        return signals
+    from core.preprocessing.beats import normalise
+
+    return normalise(signals, study.info.options.normalisation)
 
 
 @lru_cache(maxsize=8)
 def _day_variation(folder: Path, stamp: int) -> DayVariation:
     """Return how a subject's days differ, learned from a study's train part."""
-    return DayVariation.fit(Study.open(folder).beats("train"))
+    return DayVariation.fit(_train_beats(folder, stamp))
 
 
 def draw_sequences(
@@ -237,6 +240,7 @@ def draw_sequences(
         after.append(piece[1:])
         courses.append(_course_of(study, home, piece, rhythm, rng))
     signals = _draw_rows(study, model, homes, courses, seed=seed, days=days, kinds="all")
+    signals = _normalised(study, signals)
     return BeatSet.build(
         signals,
         sampling_rate=study.sampling_rate,
@@ -317,7 +321,8 @@ def draw_strip(
         rng=rng,
     )
     if noise == "real":
-        signal = signal + _noise_of(study, home.recording).draw(n_samples, rng)
+        inside = peaks[BEYOND:-BEYOND]
+        signal = signal + _noise_of(study, home.recording).draw(n_samples, rng, inside)
     return Strip(
         signal=signal,
         sampling_rate=study.sampling_rate,
@@ -374,7 +379,7 @@ def _choose_home(study: Study, subject: str, label: str | None, rng: np.random.G
             raise UserError(
                 "--label",
                 f"subject {subject!r} has no beats labelled {label!r}",
-                did_you_mean(label, known),
+                "Leave it out" if known == [""] else did_you_mean(label, known),
             )
     counts = kept["recording_name"].value_counts().sort_index()
     name = str(counts.index[rng.choice(len(counts), p=counts.to_numpy() / counts.sum())])
@@ -406,7 +411,10 @@ def _rhythm_of_day(
         weight = home.intervals / (home.intervals + SDNN_INTERVALS)
         square = weight * home.sdnn_s**2 + (1 - weight) * own.sdnn_s**2
         return replace(own, sdnn_s=min(float(np.sqrt(square)), MAX_SDNN * home.rr_s))
-    mean = usual.mean_s * float(np.exp(_day_rate_spread(study) * rng.standard_normal()))
+    stamp = (study.folder / "beats.parquet").stat().st_mtime_ns
+    spread = _day_variation(study.folder, stamp).rate_spread
+    deviation = float(np.clip(rng.standard_normal(), -LARGEST, LARGEST))
+    mean = usual.mean_s * float(np.exp(spread * deviation))
     low, high = HEART_RATE_RANGE
     return with_wishes(usual, mean_s=float(np.clip(mean, 60 / high, 60 / low)))
 
@@ -429,7 +437,7 @@ def _course_of(
 @lru_cache(maxsize=8)
 def _fitted_course(folder: Path, stamp: int) -> Course:
     """Learn how beats go on once a version of the beat table."""
-    return Course.fit(Study.open(folder).beats("train"))
+    return Course.fit(_train_beats(folder, stamp))
 
 
 def _draw_rows(
@@ -444,21 +452,23 @@ def _draw_rows(
 ) -> FloatArray:
     """Return the signals of beats in rows, each of a home and in the order of its course.
 
-    `POOL` times as many are drawn, and those taken whose traits go on as they should.
+    `POOL` times as many are drawn, and those taken whose traits go on as they should; with only the
+    main kind of beats, those are left that look as no usual beat of the recording does.
     """
     autoencoder = load_model(study, "autoencoder")
     generator = load_model(study, model)
     parts = getattr(generator, "mixture", generator).components
     labelled = any(parts.label != "")
-    rows = np.repeat(np.arange(len(homes)), [POOL * len(course) for course in courses])
-    labels = np.asarray([homes[i].label for i in rows], dtype=np.str_) if labelled else None
+    sizes = [POOL * len(course) for course in courses]
+    rows = np.repeat(np.arange(len(homes)), sizes)
+    labels = np.repeat([home.label for home in homes], sizes) if labelled else None
     codes = generator.sample(
-        np.asarray([homes[i].subject for i in rows], dtype=np.str_),
+        np.repeat([home.subject for home in homes], sizes),
         seed=seed,
         days=days,
         labels=labels,
         succession=Succession(
-            recording=np.asarray([homes[i].recording for i in rows], dtype=np.str_),
+            recording=np.repeat([home.recording for home in homes], sizes),
             row=rows,
             kinds=kinds,
         ),
@@ -466,9 +476,31 @@ def _draw_rows(
     window = Window(before_s=study.info.before_s, sampling_rate=study.sampling_rate)
     taken = []
     for i, course in enumerate(courses):
-        signals = autoencoder.decode(codes[rows == i])
-        taken.append(signals[chosen(traits(signals, window), course)])
+        usual = _usual(study, homes[i]) if kinds == "main" else None
+        pool = codes[rows == i]
+        for start in range(0, len(course), BLOCK):
+            wanted = course[start : start + BLOCK]
+            offer = pool[start * POOL : (start + len(wanted)) * POOL]
+            signals = autoencoder.decode(offer)
+            unwanted = None if usual is None else usual.excess(signals)
+            taken.append(signals[chosen(traits(signals, window), wanted, unwanted)])
     return np.concatenate(taken)
+
+
+def _usual(study: Study, home: _Home) -> Usual:
+    """Return what most train beats of a home look like."""
+    stamp = (study.folder / "beats.parquet").stat().st_mtime_ns
+    beats = _train_beats(study.folder, stamp)
+    mine = beats.recording == home.recording
+    if home.label:
+        mine &= beats.label == home.label
+    return Usual.fit(beats.signals[mine])
+
+
+@lru_cache(maxsize=2)
+def _train_beats(folder: Path, stamp: int) -> BeatSet:
+    """Load the train beats once a version of the beat table."""
+    return Study.open(folder).beats("train")
 
 
 def _check_joinable(study: Study) -> None:
@@ -514,30 +546,14 @@ def _series(study: Study) -> dict[str, list[npt.NDArray[np.float64]]]:
 def _study_rhythms(study: Study) -> dict[str, Rhythm]:
     """Return each subject's rhythm, from the train part."""
     stamp = (study.folder / "beats.parquet").stat().st_mtime_ns
-    return _fitted(study.folder, stamp)[0]
-
-
-def _day_rate_spread(study: Study) -> float:
-    """Return how much RR differs between a subject's recordings, a deviation of its logarithm."""
-    stamp = (study.folder / "beats.parquet").stat().st_mtime_ns
-    return _fitted(study.folder, stamp)[1]
+    return _fitted(study.folder, stamp)
 
 
 @lru_cache(maxsize=8)
-def _fitted(folder: Path, stamp: int) -> tuple[dict[str, Rhythm], float]:
+def _fitted(folder: Path, stamp: int) -> dict[str, Rhythm]:
     """Fit the rhythms once a version of the beat table."""
     series = _series(Study.open(folder))
-    rhythms = dict(zip(series, fit_rhythms(list(series.values())), strict=True))
-    square, freedom = 0.0, 0
-    for recordings in series.values():
-        clean = [plausible(rr) for rr in recordings]
-        logs = np.asarray(
-            [np.log(np.nanmean(r)) for r in clean if np.isfinite(r).sum() >= LEAST_INTERVALS]
-        )
-        if len(logs) > 1:
-            square += float(np.square(logs - logs.mean()).sum())
-            freedom += len(logs) - 1
-    return rhythms, float(np.sqrt(square / freedom)) if freedom else DAY_RATE_SPREAD
+    return dict(zip(series, fit_rhythms(list(series.values())), strict=True))
 
 
 def _intervals(
@@ -560,10 +576,11 @@ def _intervals(
     kinds = kept[["recording_name", "label"]].drop_duplicates()
     mixed = bool(kinds["recording_name"].duplicated().any())
     rhythms = _study_rhythms(study)
+    known = dict(iter(kept.groupby("subject")))
     for name in dict.fromkeys(str(s) for s in subjects):
         mine = np.flatnonzero(subjects == name)
         if labels is not None and mixed:
-            own = kept[kept["subject"] == name]
+            own = known[name]
             scale = 1.0 if heart_rate is None else 60 / heart_rate / own["rr_before"].median()
             for label in np.unique(labels[mine]):
                 some = mine[labels[mine] == label]
@@ -592,12 +609,13 @@ def _labels(study: Study, subjects: StrArray, seed: int) -> StrArray | None:
     kept = _train_rows(study)
     if kept["label"].nunique() < 2:
         return None
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng([seed, 6])
     labels = np.full(len(subjects), "", dtype=object)
-    for name in dict.fromkeys(subjects):
+    known = dict(iter(kept.groupby("subject")["label"]))
+    for name in dict.fromkeys(str(s) for s in subjects):
         mine = np.flatnonzero(subjects == name)
-        own = kept["label"][kept["subject"] == name].to_numpy()
-        if len(own):
+        if name in known:
+            own = known[name].to_numpy()
             labels[mine] = own[rng.integers(0, len(own), len(mine))]
     return labels.astype(np.str_)
 

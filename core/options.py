@@ -36,7 +36,7 @@ MODEL_FORMATS: dict[ModelName, int] = {
     "autoencoder": 2,
     "mixture": 2,
     "gan": 2,
-    "authenticity": 2,
+    "authenticity": 3,
     "identifier": 2,
 }
 """Raised when models that were saved before can be read no more: they are trained anew."""

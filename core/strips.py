@@ -25,6 +25,15 @@ T_END_S = 0.36
 """From the R peak to the end of T at 60 beats a minute, in s: a QT of 0.40 s less 0.04 s."""
 T_END_EXPONENT = 0.4
 """How it follows RR, as `rate_times` does."""
+T_HEIGHT_EXPONENT = 0.5
+"""How the height of T follows RR: 0.50 with a standard error of 0.22 between recordings of one
+person (train part of ECG-ID), and less within them; a faster heart has a flatter T at rest."""
+T_HEIGHTS = (0.6, 1.4)
+"""Times its own, T is made no flatter and no taller."""
+T_FADE_S = (ST_START_S, 0.16)
+"""Where the height of a beat becomes that of T, in s after R."""
+T_FALL_S = 0.06
+"""After the end of T, over which it becomes what it was, in s."""
 P_START_S = 0.20
 """From the beginning of P to the R peak, in s: a PR of 0.16 s and 0.04 s; it hardly changes."""
 HALF_BLEND_S = 0.05
@@ -103,7 +112,8 @@ def join_beats(
 ) -> FloatArray:
     """Return the continuous signal (n_samples, n_leads) of beats that stand at their R peaks.
 
-    ST and T of each beat are read at the speed that its RR asks for (`rate_times`); PR stays. Two
+    ST and T of each beat are read at the speed that its RR asks for (`rate_times`), and T is as
+    tall as goes with it (`T_HEIGHT_EXPONENT`); PR stays. Two
     beats in a row are cross-faded between the end of T and the beginning of P. Where neither
     reaches, the level goes smoothly from one to the other, with a texture like that of the beats'
     own ends.
@@ -122,7 +132,11 @@ def join_beats(
     after_s = (length - 1) / rate - window.before_s
     rr = np.diff(peaks) / rate
     rr = np.append(rr, rr[-1] if len(rr) else home_rr_s)
-    speed = REFERENCE_RR_S * home_rr_s / followed_rr(rr)
+    slow = followed_rr(rr) / home_rr_s
+    speed = REFERENCE_RR_S / slow
+    values = _with_t_heights(
+        values, np.clip(slow**T_HEIGHT_EXPONENT, *T_HEIGHTS), home_rr_s, window
+    )
     end_s = _ends(rr, home_rr_s, after_s)
     seams = seam_spans(rr, window, home_rr_s=home_rr_s, after_s=after_s)
     texture = _Texture.fit(values, rate)
@@ -170,6 +184,28 @@ def seam_spans(
     begin = np.minimum(middle - HALF_BLEND_S, end_s - OVERLAP_S)
     end = np.maximum(middle + HALF_BLEND_S, gap - window.before_s + OVERLAP_S)
     return np.stack([begin, np.maximum(end, begin + HALF_BLEND_S)], axis=1)
+
+
+def _with_t_heights(
+    beats: npt.NDArray[np.float64],
+    height: npt.NDArray[np.float64],
+    home_rr_s: float,
+    window: Window,
+) -> npt.NDArray[np.float64]:
+    """Return beats (n, n_samples, n_leads) whose T is `height` (n,) times as tall.
+
+    Measured from the straight line between the levels of their two ends.
+    """
+    times = window.times(beats.shape[1])
+    n_level = max(1, round(LEVEL_S * window.sampling_rate))
+    first = beats[:, :n_level].mean(axis=1)[:, None, :]
+    last = beats[:, -n_level:].mean(axis=1)[:, None, :]
+    line = first + (last - first) * np.linspace(0, 1, len(times))[None, :, None]
+    t_end = T_END_S * home_rr_s**T_END_EXPONENT
+    wave = _rise(times, *T_FADE_S) * (1 - _rise(times, t_end, t_end + T_FALL_S))
+    more = (height[:, None] - 1) * wave
+    result: npt.NDArray[np.float64] = beats + (beats - line) * more[:, :, None]
+    return result
 
 
 def _ends(rr: npt.NDArray[np.float64], home_rr_s: float, after_s: float) -> npt.NDArray[np.float64]:
@@ -268,10 +304,13 @@ class Noise:
     Attributes:
         factor: (n_frequencies, n_leads, n_leads) of the spectrum of a segment.
         size: Samples of a segment.
+        qrs: (n, n_leads) what smoothing takes of a QRS complex, its middle at the R peak;
+            as nothing smooths a raw signal, it goes with the noise.
     """
 
     factor: npt.NDArray[np.complex128]
     size: int
+    qrs: npt.NDArray[np.float64]
 
     @classmethod
     def fit(cls, noise: FloatArray, peaks: IntArray, sampling_rate: float) -> Noise:
@@ -284,13 +323,14 @@ class Noise:
         """
         values = noise.astype(np.float64)
         reach = round(QRS_S * sampling_rate)
+        taken = _mean_around(values, peaks, reach)
         for peak in peaks:
             values[max(0, int(peak) - reach) : int(peak) + reach + 1] = np.nan
         known = np.isfinite(values).all(axis=1)
         n, n_leads = values.shape
         size = min(n, 2 * round(NOISE_SEGMENT_S * sampling_rate / 2)) // 2 * 2
         if known.sum() < 2 or size < 2:
-            return cls(np.zeros((2, n_leads, n_leads), np.complex128), 2)
+            return cls(np.zeros((2, n_leads, n_leads), np.complex128), 2, taken)
         at = np.flatnonzero(known)
         for lead in range(n_leads):
             values[:, lead] = np.interp(np.arange(n), at, values[at, lead])
@@ -300,12 +340,19 @@ class Noise:
         spectra = np.stack([np.fft.rfft(values[i : i + size] * taper, axis=0) for i in starts])
         cross = np.einsum("sfi,sfj->fij", spectra, spectra.conj()) / len(spectra)
         power, vectors = np.linalg.eigh(cross)
-        return cls(vectors * np.sqrt(np.maximum(power, 0))[:, None, :], size)
+        return cls(vectors * np.sqrt(np.maximum(power, 0))[:, None, :], size, taken)
 
-    def draw(self, n_samples: int, rng: np.random.Generator) -> FloatArray:
+    def draw(
+        self, n_samples: int, rng: np.random.Generator, peaks: IntArray | None = None
+    ) -> FloatArray:
         """Return (n_samples, n_leads) noise of that kind, in segments that overlap by half.
 
         Phases are drawn, magnitudes are kept: mains hum stays as loud as it was.
+
+        Args:
+            n_samples: Length.
+            rng: For the phases.
+            peaks: R peaks of the smooth signal that it is for: `qrs` stands at each.
         """
         half = self.size // 2
         n_leads = self.factor.shape[1]
@@ -318,4 +365,24 @@ class Noise:
             # The taper halves the power of what it was fitted to: a factor of the root of two.
             segment = np.fft.irfft(spectrum, self.size, axis=0) * np.sqrt(2)
             result[i * half : i * half + self.size] += segment * taper
-        return result[half : half + n_samples].astype(np.float32)
+        result = result[half : half + n_samples]
+        reach = len(self.qrs) // 2
+        for peak in () if peaks is None else peaks:
+            begin, end = max(0, int(peak) - reach), min(n_samples, int(peak) + reach + 1)
+            result[begin:end] += self.qrs[begin - int(peak) + reach : end - int(peak) + reach]
+        return result.astype(np.float32)
+
+
+def _mean_around(
+    values: npt.NDArray[np.float64], peaks: IntArray, reach: int
+) -> npt.NDArray[np.float64]:
+    """Return (2 reach + 1, n_leads) the mean around peaks, less the line between its ends."""
+    inside = [int(p) for p in peaks if reach <= p < len(values) - reach]
+    pieces = np.asarray([values[p - reach : p + reach + 1] for p in inside])
+    pieces = pieces.reshape(len(inside), 2 * reach + 1, values.shape[1])
+    pieces = pieces[np.isfinite(pieces).all(axis=(1, 2))]
+    if not len(pieces):
+        return np.zeros((2 * reach + 1, values.shape[1]))
+    mean: npt.NDArray[np.float64] = pieces.mean(axis=0)
+    share = np.linspace(0, 1, 2 * reach + 1)[:, None]
+    return mean - (mean[0] + (mean[-1] - mean[0]) * share)

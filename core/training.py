@@ -14,7 +14,8 @@ import numpy as np
 
 from core import __version__
 from core.alarms import alarms
-from core.beat_set import BeatSet
+from core.beat_set import BeatSet, concatenate
+from core.elsewhere import as_elsewhere
 from core.errors import UserError
 from core.fakes import KINDS, make_kind
 from core.filling import Filled, extra_beats
@@ -43,8 +44,12 @@ NEEDS: dict[str, tuple[str, ...]] = {
 }
 """Models that must be there before another is trained."""
 
-WHOLE_KINDS = ("spliced",)
-"""Kinds of fake of which the judge is shown one for each real beat."""
+FOREIGN_KINDS = ("time_reversed", "over_smoothed", "smoothed_noise", "scrambled", "ecgsyn")
+"""Kinds of fake that give themselves away on any device: they do not imitate a study's people."""
+HARD_KINDS = ("spliced",)
+"""Kinds of fake of which the judge is shown several for each real beat."""
+HARD_COPIES = 3
+"""So many: held-out train beats were told better than with one, by 0.01 of the AUC."""
 FEW_BEATS = 200
 """Below this the judge is shown a fake of each kind for each real beat."""
 
@@ -299,7 +304,8 @@ def _fit_authenticity(study: Study, options: TrainOptions, checkpoint: Path, rep
 
     A machine a kind: a judge of generators alone, once these are good, stands at chance and lets
     anything pass. Each kind is made of half of the beats; of spliced ones, which are the hardest
-    to tell, there is one for each.
+    to tell, there are several for each. Kinds that any device shows are learned on beats as of
+    elsewhere too.
     """
     from core.models.authenticity import AuthenticityJudge
 
@@ -310,7 +316,8 @@ def _fit_authenticity(study: Study, options: TrainOptions, checkpoint: Path, rep
         for name in GENERATORS
     }
     panel |= fake_panel(real, seed=options.seed, prepared=study.info.options)
-    return AuthenticityJudge.fit(real, panel, seed=options.seed, report=report)
+    foreign = foreign_panel(real, seed=options.seed, prepared=study.info.options)
+    return AuthenticityJudge.fit(real, panel, seed=options.seed, foreign=foreign, report=report)
 
 
 def fake_panel(real: BeatSet, *, seed: int, prepared: PreprocessingOptions) -> dict[str, BeatSet]:
@@ -318,8 +325,26 @@ def fake_panel(real: BeatSet, *, seed: int, prepared: PreprocessingOptions) -> d
     rng = np.random.default_rng(seed)
     panel = {}
     for number, kind in enumerate(KINDS):
-        made_of = real if kind in WHOLE_KINDS else real.take(_half(len(real), rng))
-        panel[kind] = make_kind(kind, made_of, seed=seed + number, options=prepared)
+        made_of = [real] * HARD_COPIES if kind in HARD_KINDS else [real.take(_half(len(real), rng))]
+        panel[kind] = concatenate(
+            [
+                make_kind(kind, beats, seed=seed + number + len(KINDS) * copy, options=prepared)
+                for copy, beats in enumerate(made_of)
+            ]
+        )
+    return panel
+
+
+def foreign_panel(
+    real: BeatSet, *, seed: int, prepared: PreprocessingOptions
+) -> dict[str, BeatSet]:
+    """Return real beats as of elsewhere, and fakes of them of the kinds that any device shows."""
+    rng = np.random.default_rng(seed)
+    elsewhere = as_elsewhere(real.take(_half(len(real), rng)), rng)
+    panel = {"real": elsewhere}
+    for number, kind in enumerate(FOREIGN_KINDS):
+        made_of = elsewhere.take(_half(len(elsewhere), rng))
+        panel[kind] = make_kind(kind, made_of, seed=seed + 100 + number, options=prepared)
     return panel
 
 

@@ -497,17 +497,21 @@ def authenticate(
     Returns:
         ``{"beats": [probability that it is synthetic], "synthetic": bool, "verdict": sentence,
         "outcome": "real" | "synthetic" | "copies" | "unknown", "reasons": [{"feature", "words",
-        "weight"}], "copies": [bool a beat], "unlike": [bool a beat]}``. ``reasons`` are what moved
-        the judge most, a positive weight towards synthetic. ``unknown``: the beats are unlike all
-        that the judge learned, of another lead, or too poor; ``synthetic`` is then false.
+        "weight"}], "copies": [bool a beat], "unlike": [bool a beat], "marked": bool, "judge":
+        outcome}``. ``reasons`` are what moved the judge most, a positive weight towards synthetic.
+        ``unknown``: the beats are strange to the study, of another lead, or too poor;
+        ``synthetic`` is then false. ``marked``: the file says of itself that it is synthetic,
+        which decides; ``judge`` is the outcome by the beats alone.
     """
     from core.evaluation.privacy import NEAR_COPY_DISTANCE, nearest_distances
 
     opened = Study.open(Path(study))
     judge = load_model(opened, "authenticity")
-    beats, reason = read_probe(opened, file, source_rate=source_rate)
+    probe = _read_probe(opened, file, source_rate=source_rate)
+    beats, reason = probe.beats, probe.reason
     if not len(beats):
         raise UserError(file, reason or "has no beats", "Give a recording with clear heartbeats")
+    marked = probe.marked or bool(beats.synthetic.all())
     report(Progress("authenticate", 0, 2))
     opinion = judge.examine(beats)
     report(Progress("authenticate", 1, 2))
@@ -525,12 +529,18 @@ def authenticate(
     verdict = _authenticity_words(outcome, opinion, own=bool(np.mean(copies) > 0.5))
     if reason and outcome == "unknown":
         verdict = f"Cannot tell: {reason}."
+    own = outcome
+    if marked and outcome != "copies":
+        outcome = "synthetic"
+        verdict = f"Synthetic: the file says so itself. The judge alone: {verdict}"
     report(Progress("authenticate", 2, 2))
     return {
         "beats": [round(float(p), 6) for p in opinion.probability],
         "synthetic": outcome in ("synthetic", "copies"),
         "verdict": verdict,
         "outcome": outcome,
+        "marked": marked,
+        "judge": own,
         "reasons": [
             {"feature": r.feature, "words": r.words, "weight": round(r.weight, 4)}
             for r in opinion.reasons
@@ -545,7 +555,7 @@ def _authenticity_words(outcome: str, opinion: Any, *, own: bool) -> str:
     if outcome == "copies":
         return "Synthetic, and not new: most are copies of beats of the study's train part."
     if outcome == "unknown":
-        return "Cannot tell: most of these beats are unlike all that the judge learned."
+        return "Cannot tell: these beats are strange to the study, and are no typical fakes."
     if outcome == "synthetic":
         return f"Synthetic: most like {FAKE_WORDS.get(opinion.kind, opinion.kind)}."
     if own:

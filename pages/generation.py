@@ -65,6 +65,14 @@ def train_labels(study: Study) -> list[str]:
     return sorted(str(label) for label in found if label) if len(found) > 1 else []
 
 
+def known_days(study: Study) -> list[str]:
+    """Return the days that can be drawn: new ones where a subject has two train recordings."""
+    kept = content.kept_beats(study)
+    train = kept.loc[kept["partition"] == "train"]
+    several = train.groupby("subject")["recording_name"].nunique().max() > 1
+    return list(DAY_WORDS) if several else ["recorded"]
+
+
 def draw_form(study: Study, models: list[str]) -> None:
     """Draw what can be chosen; begin a job."""
     with st.form("generate"):
@@ -78,7 +86,12 @@ def draw_form(study: Study, models: list[str]) -> None:
                 key="generate-model",
             )
             days = st.selectbox(
-                "Day", list(DAY_WORDS), format_func=lambda d: DAY_WORDS[d], key="generate-days"
+                "Day",
+                known_days(study),
+                format_func=lambda d: DAY_WORDS[d],
+                help="Another day: only where somebody has two train recordings, so that it is "
+                "known how days differ",
+                key="generate-days",
             )
             low, high = HEART_RATE_RANGE
             rate = st.number_input(

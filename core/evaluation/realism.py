@@ -25,7 +25,7 @@ from core.errors import UserError
 from core.evaluation.clinical import evaluate_intervals
 from core.evaluation.distribution import frechet_distance, mmd, overlap, psd_distance
 from core.evaluation.identification import BOOTSTRAP_DRAWS, bootstrap_interval
-from core.evaluation.judges import JUDGE_WORDS, JUDGES, judge_pairs, svm_told
+from core.evaluation.judges import JUDGE_WORDS, JUDGES, judge_pairs
 from core.evaluation.privacy import evaluate_privacy
 from core.evaluation.sequences import (
     LEAST_PAIRS,
@@ -321,7 +321,7 @@ def evaluate_reconstruction(
 
     rows = in_a_row(parts.train)
     figures = _figures(parts, source, lambda _, which, __: (of_train, rows[which]), how)
-    differences = prd(_rows(parts.validation.signals), _rows(of_validation.signals))
+    differences = prd(parts.validation.signals, of_validation.signals)
     figures["reconstruction_prd"] = {
         "value": np.median(differences),
         "percentile_95": np.percentile(differences, 95),
@@ -578,23 +578,15 @@ class _Sequences:
         )
 
 
-def discriminative_accuracy(real: Array, synthetic: Array, folds: IntArray) -> float:
-    """Return the share of held-out rows that an RBF SVM (C=10) tells correctly; 0.5 is chance.
-
-    Arguments: see `core.evaluation.judges.svm_told`.
-    """
-    return float(svm_told(real, synthetic, folds).mean())
-
-
 def prd(real: Array, synthetic: Array) -> Array:
-    """Return (n,) percent root-mean-square difference of rows, the real row's mean removed.
+    """Return (n,) percent root-mean-square difference of beats, each real lead's mean removed.
 
     Args:
-        real: (n, n_samples).
-        synthetic: (n, n_samples).
+        real: (n, n_samples, n_leads).
+        synthetic: (n, n_samples, n_leads).
     """
-    size = np.linalg.norm(real - real.mean(axis=1, keepdims=True), axis=1)
-    error = np.linalg.norm(real - synthetic, axis=1)
+    size = np.linalg.norm(_rows(real - real.mean(axis=1, keepdims=True)), axis=1)
+    error = np.linalg.norm(_rows(real - synthetic), axis=1)
     return np.divide(100 * error, size, out=np.full(len(real), np.nan), where=size > 0)
 
 
@@ -605,7 +597,7 @@ def mean_beat_prd(real: BeatSet, synthetic: BeatSet) -> dict[str, float]:
         np.stack([beats.signals[beats.subject == s].mean(axis=0) for s in subjects])
         for beats in (real, synthetic)
     )
-    values = prd(_rows(one), _rows(other))
+    values = prd(one, other)
     return {str(s): float(value) for s, value in zip(subjects, values, strict=True)}
 
 
@@ -772,10 +764,6 @@ def _principal_components(x: Array, most: int, seed: int) -> Callable[[Array], A
     return lambda rows: np.asarray(pca.transform(rows))
 
 
-def _share_named(name: Namer, beats: BeatSet) -> float:
-    return float(np.mean(_named_rightly(name, beats))) if len(beats) else math.nan
-
-
 def _named_rightly(name: Namer, beats: BeatSet) -> npt.NDArray[np.bool_]:
     return name(beats) == beats.subject if len(beats) else np.zeros(0, np.bool_)
 
@@ -842,7 +830,8 @@ _PROTOCOLS = {
     "beats in train's shares; beside, tested on the real test part (TRTR)",
     "obedience": "share of beats in validation's shares that the same discriminant, trained on "
     "real train beats, names as the subject asked for; beside, real validation beats, and train "
-    "beats that a discriminant fitted to the other four fifths names (held_out_train)",
+    "beats that a discriminant fitted to the other four fifths, neighbouring beats among them, "
+    "names (held_out_train)",
     "obedience_label": "share of beats that a linear discriminant, trained on the labels of real "
     "train beats, names as the label asked for, mean over labels; beside, real validation beats",
     "precision": "share of beats in the place of validation beats that lie within the fifth "

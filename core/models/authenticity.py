@@ -14,6 +14,7 @@ import numpy.typing as npt
 import skops.io
 from scipy.interpolate import CubicSpline
 from scipy.special import expit, logsumexp
+from sklearn.covariance import LedoitWolf
 from sklearn.feature_selection import VarianceThreshold
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -23,7 +24,7 @@ from sklearn.svm import SVC
 
 from core.beat_set import BeatSet
 from core.errors import UserError
-from core.models.evidence import FAMILIES, Cohort, evidence, evidence_names
+from core.models.evidence import FAMILIES, Cohort, evidence, evidence_names, scaled
 from core.models.storage import load_card, save_card
 from core.options import MODEL_FORMATS
 from core.preprocessing.features import beat_features
@@ -44,6 +45,8 @@ N_FOLDS = 5
 FEW_RECORDINGS_LIMIT = 3.0
 """Mean log-odds, 0.95, above which a file is synthetic where there are fewer recordings than folds:
 what is held out is then of the same day, and tells nothing of false alarms on another."""
+LEAST_LIMIT = 1.0
+"""That limit is at least this, a probability of 0.73: to take real for synthetic is the worst."""
 MIN_BEATS = 10
 """Beats of each kind below which nothing can be held out."""
 MAX_BEATS = 2000
@@ -59,7 +62,24 @@ REFERENCE_BEATS = 3000
 FAR_PERCENTILE = 99.0
 """Beats farther from learned ones than this percentage of held-out real and fake ones are unlike
 them; at twice that distance nothing is said of them."""
-FALSE_ALARM_SHARE = 0.05
+NEAR_PERCENTILE = 95.0
+"""Files that are farther from the middle of the study's beats than this percentage of its
+recordings, subjects held out, are strange to the study."""
+TYPICAL_SHARE = 0.1
+"""A beat is a typical fake of its kind if its log-odds lie no farther from those of the median
+fake than this share of the way from there to the median real beat. Told on nothing but the study:
+at a tenth, fakes mostly pass, and what is real on other devices seldom does."""
+MOST_COPIES = 3
+"""Fakes of a kind for each real beat, at most: time grows with the square."""
+LEAST_SUBJECTS = 3
+"""Of which one can be held out while the others still tell what beats look like."""
+LEAST_ALIKE = 4
+"""Beats of which it can be said how alike they are."""
+ALIKE_PERCENTILE = 95.0
+"""A file whose beats are more alike than those of this percentage of a kind's fakes is not of it,
+if the kind imitates the study: real beats of one heart are alike, a forger's draws seldom."""
+TINY = 1e-9
+FALSE_ALARM_SHARE = 0.02
 """Of held-out real recordings that the limit for a whole file lets be called synthetic."""
 BACKGROUND_BEATS = 6
 """Real beats whose features are put in the place of a beat's, to see what moved the verdict."""
@@ -79,12 +99,18 @@ class KindCard:
         slope: Platt's slope from the machine's decision value to log-odds; 0 if it cannot tell.
         intercept: Platt's intercept.
         auc: Area under the ROC curve of held-out beats.
+        general: Whether it was learned on beats as of other devices and hearts too.
+        typical: Log-odds that fakes of the kind mostly reach.
+        alike: Likeness that files of the kind seldom exceed; see `likeness`.
     """
 
     n_each: int
     slope: float
     intercept: float
     auc: float
+    general: bool
+    typical: float
+    alike: float
 
 
 @dataclass(frozen=True)
@@ -107,7 +133,8 @@ class JudgeCard:
         seed: Seed of the draw and the folds.
         threshold: Probability above which a beat is called synthetic.
         file_limit: Mean log-odds above which a whole file is called synthetic.
-        far: Distance from the learned beats above which a beat is unlike them.
+        far: Distance from the closest real beat above which a beat is unlike them.
+        near: Distance from the middle of the real beats above which a file is strange to them.
         protocol: How the figures were measured, in a sentence.
         versions: Versions of the packages that the saved model depends on.
     """
@@ -127,6 +154,7 @@ class JudgeCard:
     threshold: float
     file_limit: float
     far: float
+    near: float
     protocol: str
     versions: dict[str, str]
 
@@ -174,9 +202,12 @@ class AuthenticityJudge:
     real beats from one kind; Platt's logistic curve (Platt 1999), fitted to held-out decision
     values, turns these into odds. A fake is taken to be of each kind with equal chance, so the
     odds of the kinds are averaged; real and synthetic beats are taken to be equally frequent.
-    Held out are whole recordings, from what is learned of real beats too. Deviation from Platt:
-    the slope is never negative, so that a machine that cannot tell answers 0.5 for every beat.
-    Beats far from all that was learned are given odds nearer to 1 the farther they are.
+    Held out are whole subjects, from what is learned of real beats too; for kinds that imitate the
+    study's people, recordings. Deviation from Platt: the slope is never negative, so that a machine
+    that cannot tell answers 0.5 for every beat. Kinds that any device shows are also learned on
+    beats changed as other hearts, leads and devices change them (`core.elsewhere`). What is
+    strange to the study is called synthetic only where it is typical of such a kind: a real
+    recording of another device must not be called so.
     """
 
     def __init__(
@@ -198,6 +229,7 @@ class AuthenticityJudge:
         fakes: Mapping[str, BeatSet],
         *,
         seed: int,
+        foreign: Mapping[str, BeatSet] | None = None,
         report: Report = silent,
     ) -> AuthenticityJudge:
         """Fit a judge on as many fakes of each kind as real beats, of every subject alike.
@@ -207,6 +239,9 @@ class AuthenticityJudge:
             fakes: For each kind, beats made of them, of the same filter, smoothing and window;
                 one that names a real beat's recording is held out with it.
             seed: Of the draw of beats and of the folds.
+            foreign: Real beats as of elsewhere (under "real"), and fakes of them, of some kinds;
+                each names the recording of `real` that it was made of. Those kinds are then told
+                of beats that are strange to the study too.
             report: Called after each kind.
 
         Raises:
@@ -217,9 +252,9 @@ class AuthenticityJudge:
         rng = np.random.default_rng(seed)
         if len(real) > MAX_BEATS:
             real = real.take(np.sort(rng.choice(len(real), MAX_BEATS, replace=False)))
-        fold_of = recording_folds(real, rng)
+        fold_of = subject_folds(real, rng)
         pairs = {kind: _paired_draw(real, beats, fold_of, rng) for kind, beats in panel.items()}
-        _require_enough({kind: len(pair.fake) for kind, pair in pairs.items()})
+        _require_enough({kind: len(pair.real) for kind, pair in pairs.items()})
         folds = np.concatenate([fold_of, *(pair.fold for pair in pairs.values())])
         kind_of = np.repeat(
             np.arange(len(pairs) + 1), [len(real), *(len(pair.fake) for pair in pairs.values())]
@@ -228,39 +263,74 @@ class AuthenticityJudge:
             [real.signals, *(panel[kind].signals[pair.fake] for kind, pair in pairs.items())]
         )
         cohort = _learn(real, rng)
-        x = np.empty((len(signals), len(evidence_names(signals, cohort))))
-        for fold in np.unique(folds):
-            held = folds == fold
-            x[held] = evidence(signals[held], _learn(real.take(fold_of != fold), rng))
+        cohorts = {f: _learn(real.take(fold_of != f), rng) for f in np.unique(folds)}
+        x = _in_folds(signals, folds, cohorts)
+        enough = len(np.unique(real.recording)) >= N_FOLDS
+        known_of = recording_folds(real, rng) if enough else fold_of
+        known_folds = np.concatenate(
+            [known_of, *(known_of[pair.beside] for pair in pairs.values())]
+        )
+        known = _in_folds(
+            signals,
+            known_folds,
+            {f: _learn(real.take(known_of != f), rng) for f in np.unique(known_folds)},
+        )
+        extra, extra_fold, extra_kind = _foreign(real, foreign or {}, list(pairs), fold_of, cohorts)
 
         def rows_of(number: int, pair: _Pair) -> IntArray:
             """Return the rows of a kind and of the real beats that it is told from."""
             return np.concatenate([pair.real, np.flatnonzero(kind_of == number)])
 
         decisions = np.zeros((len(x), len(pairs)))
+        is_general = {kind: foreign is None or kind in foreign for kind in pairs}
         machines: dict[str, Pipeline] = {}
         cards: dict[str, KindCard] = {}
         for number, (kind, pair) in enumerate(pairs.items(), start=1):
             rows = rows_of(number, pair)
             is_fake = kind_of[rows] > 0
+            more = is_general[kind] & ((extra_kind == number) | (extra_kind == 0))
+            if is_general[kind]:
+                shown_x = np.concatenate([x[rows], known[rows], extra[more]])
+                shown_fake = np.concatenate([is_fake, is_fake, extra_kind[more] > 0])
+                shown_fold = np.concatenate([folds[rows], folds[rows], extra_fold[more]])
+            else:
+                shown_x, shown_fake, shown_fold = known[rows], is_fake, folds[rows]
+            of_extra = np.zeros(len(extra))
             for fold in np.unique(folds):
-                away, held = folds[rows] != fold, folds == fold
-                machine = _machine().fit(x[rows][away], is_fake[away])
+                away, held = shown_fold != fold, folds == fold
+                machine = _machine().fit(shown_x[away], shown_fake[away])
                 decisions[held, number - 1] = machine.decision_function(x[held])
-            machines[kind] = _machine().fit(x[rows], is_fake)
-            own = decisions[rows, number - 1]
-            slope, intercept = _platt(own[:, None], is_fake)
-            auc = float(roc_auc_score(is_fake, own))
-            cards[kind] = KindCard(len(pair.fake), slope, intercept, auc)
+                also = more & (extra_fold == fold)
+                if also.any():
+                    of_extra[also] = machine.decision_function(extra[also])
+            machines[kind] = _machine().fit(shown_x, shown_fake)
+            if is_general[kind]:
+                own = np.concatenate([decisions[rows, number - 1], of_extra[more]])
+                truth = np.concatenate([is_fake, extra_kind[more] > 0])
+            else:
+                own, truth = _held_out(known[rows], is_fake, known_folds[rows]), is_fake
+            slope, intercept = _platt(own[:, None], truth)
+            auc = float(roc_auc_score(truth, own))
+            of_fake, of_real = (float(np.median(own[truth == side])) for side in (1, 0))
+            typical = slope * (of_fake - TYPICAL_SHARE * (of_fake - of_real)) + intercept
+            cards[kind] = KindCard(
+                len(pair.real),
+                slope,
+                intercept,
+                auc,
+                is_general[kind],
+                max(0.0, typical),
+                _most_alike(panel[kind]),
+            )
             report(Progress("train authenticity", number, len(pairs) + 1, {"auc": auc}))
         log_odds = _joined(decisions, cards)
-        centre, spread = x.mean(axis=0), np.maximum(x.std(axis=0), LEAST_VARIANCE)
-        shown = np.sort(rng.permutation(len(x))[:REFERENCE_BEATS])
-        reference = ((x[shown] - centre) / spread).astype(np.float32)
-        away = [
-            _distances(reference[folds[shown] == fold], reference[folds[shown] != fold])
-            for fold in np.unique(folds[shown])
-        ]
+        is_real = kind_of == 0
+        both = np.concatenate([x[is_real], known[is_real]])
+        centre, spread = both.mean(axis=0), np.maximum(both.std(axis=0), LEAST_VARIANCE)
+        rows_real = (both - centre) / spread
+        far, near = _limits(rows_real, real, fold_of)
+        shown = np.sort(rng.permutation(len(rows_real))[:REFERENCE_BEATS])
+        reference = rows_real[shown].astype(np.float32)
         is_fake = kind_of > 0
         weight = np.where(is_fake, 0.5 / is_fake.sum(), 0.5 / (~is_fake).sum())
         card = JudgeCard(
@@ -278,9 +348,10 @@ class AuthenticityJudge:
             seed=seed,
             threshold=THRESHOLD,
             file_limit=_file_limit(real, fold_of, log_odds[: len(real)]),
-            far=float(np.percentile(np.concatenate(away), FAR_PERCENTILE)),
+            far=far,
+            near=near,
             protocol=(
-                f"{len(np.unique(folds))} folds over the train part, whole recordings held out "
+                f"{len(np.unique(folds))} folds over the train part, whole subjects held out "
                 f"where there are enough; {len(real)} real beats and {int(is_fake.sum())} fakes of "
                 f"{len(cards)} kinds, which together weigh as much as the real ones"
             ),
@@ -293,7 +364,7 @@ class AuthenticityJudge:
             "centre": centre,
             "spread": spread,
             "reference": reference,
-            "reference_kind": kind_of[shown],
+            "white": _whitener(rows_real),
             "background": background,
             "real_centre": real_scale[0],
             "real_spread": np.maximum(real_scale[1], LEAST_VARIANCE),
@@ -309,13 +380,10 @@ class AuthenticityJudge:
         kinds = {name: card for name, card in self.card.kinds.items() if name != kind}
         if len(kinds) != len(self.card.kinds) - 1 or not kinds:
             raise KeyError(kind)
-        number = list(self.card.kinds).index(kind) + 1
-        left = self._arrays["reference_kind"] != number
-        arrays = {**self._arrays, "reference": self._arrays["reference"][left]}
-        arrays["reference_kind"] = self._arrays["reference_kind"][left]
-        arrays["reference_kind"] -= arrays["reference_kind"] > number
         machines = {name: self._machines[name] for name in kinds}
-        return AuthenticityJudge(machines, self._cohort, arrays, replace(self.card, kinds=kinds))
+        return AuthenticityJudge(
+            machines, self._cohort, self._arrays, replace(self.card, kinds=kinds)
+        )
 
     def probability(self, beats: BeatSet) -> DoubleArray:
         """Return (n,) the probability that each beat is synthetic.
@@ -325,7 +393,7 @@ class AuthenticityJudge:
         Raises:
             UserError: Another window or number of leads, or samples that are missing.
         """
-        return np.asarray(expit(self._log_odds(self._evidence(beats))[0]))
+        return np.asarray(expit(self._log_odds(self._evidence(beats))))
 
     def is_synthetic(self, beats: BeatSet) -> bool:
         """Return whether the beats of a file, taken together, are synthetic; see `examine`.
@@ -338,9 +406,11 @@ class AuthenticityJudge:
     def examine(self, beats: BeatSet, *, reasons: int = 3) -> Opinion:
         """Return what is to be said of the beats of one file.
 
-        They share one origin, so the mean of their log-odds decides: above the limit that real
-        recordings, held out, seldom exceed, they are synthetic. Where most of them are unlike all
-        that was learned, nothing can be said.
+        They share one origin, so together they decide. They are synthetic if most are typical of a
+        kind of fake that any device shows; or if mean and median of their log-odds, as far as what
+        was learned reaches, are above the limit that real recordings, held out, seldom exceed.
+        Nothing can be said where neither holds but most beats seem synthetic or are far from all
+        real beats that were learned.
 
         Args:
             beats: At least one.
@@ -352,16 +422,27 @@ class AuthenticityJudge:
         if not len(beats):
             raise UserError("beats", "there are none to judge", "Give at least one beat")
         x = self._evidence(beats)
-        log_odds, distance = self._log_odds(x)
+        of_kinds, strange, distance = self._weighed(x)
         unlike = distance > self.card.far
-        certain = bool(unlike.mean() <= 0.5)
-        of_kinds = _by_kind(self._decisions(x), self.card.kinds).mean(axis=0)
+        cards = self.card.kinds.values()
+        alike = likeness(beats.signals)
+        fits = np.asarray([card.general or not alike > card.alike for card in cards])
+        faded = self._reached(of_kinds, np.full(len(x), np.median(strange)), strict=True)
+        joined = _mean_of_kinds(np.where(fits, faded, np.minimum(faded, 0)))
+        limit = self.card.file_limit
+        typical = np.asarray([card.typical if card.general else np.inf for card in cards])
+        synthetic = bool(
+            (np.median(of_kinds, axis=0) > typical).any()
+            or (joined.mean() > limit and np.median(joined) > limit)
+        )
+        leans = bool(np.median(_mean_of_kinds(of_kinds)) > 0)
+        log_odds = _mean_of_kinds(self._reached(of_kinds, strange))
         return Opinion(
             probability=np.asarray(expit(log_odds)),
             unlike=unlike,
-            synthetic=certain and bool(log_odds.mean() > self.card.file_limit),
-            certain=certain,
-            kind=list(self.card.kinds)[int(of_kinds.argmax())],
+            synthetic=synthetic,
+            certain=synthetic or not (leans or unlike.mean() > 0.5),
+            kind=list(self.card.kinds)[int(of_kinds.mean(axis=0).argmax())],
             reasons=self._reasons(x)[:reasons] if reasons else (),
         )
 
@@ -382,12 +463,44 @@ class AuthenticityJudge:
             return np.empty((0, len(self._machines)))
         return np.stack([m.decision_function(x) for m in self._machines.values()], axis=1)
 
-    def _log_odds(self, x: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
-        """Return (n,) log-odds, nearer to 0 for beats unlike learned ones, and their distance."""
-        joined = _joined(self._decisions(x), self.card.kinds)
+    def _weighed(self, x: DoubleArray) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
+        """Return (n, n_kinds) log-odds, (n,) how strange each beat is, and (n,) how far off.
+
+        Strange, 1 at the limit, is how far it is from the middle of the study's real beats; far
+        off is how far it is from the closest of them.
+        """
+        of_kinds = _by_kind(self._decisions(x), self.card.kinds, most=np.inf)
         rows = (x - self._arrays["centre"]) / self._arrays["spread"]
-        distance = _distances(rows, self._arrays["reference"])
-        return joined * np.clip(2 - distance / self.card.far, 0, 1), distance
+        strange = _strangeness(rows, self._arrays["white"]) / self.card.near
+        return of_kinds, strange, _distances(rows, self._arrays["reference"])
+
+    def _reached(
+        self, of_kinds: DoubleArray, strange: DoubleArray, *, strict: bool = False
+    ) -> DoubleArray:
+        """Return (n, n_kinds) log-odds as far as what was learned reaches: 0 tells nothing.
+
+        For beats that are strange to the study, kinds that imitate it tell nothing, and others
+        tell something only where a beat is as sure of the kind as its fakes mostly are.
+
+        Args:
+            of_kinds: (n, n_kinds) log-odds.
+            strange: (n,) from `_weighed`.
+            strict: Whether the second holds of all beats.
+        """
+        cards = self.card.kinds.values()
+        general = np.asarray([card.general for card in cards])
+        typical = np.asarray([max(card.typical, TINY) for card in cards])
+        share = np.clip(2 * (strange - 1), 0, 1)[:, None]
+        kept = np.clip(2 * of_kinds / typical - 1, 0, 1)
+        kept = kept if strict else 1 - share + share * kept
+        return np.where(
+            general, np.where(of_kinds > 0, of_kinds * kept, of_kinds), of_kinds * (1 - share)
+        )
+
+    def _log_odds(self, x: DoubleArray) -> DoubleArray:
+        """Return (n,) log-odds of each beat, nearer to 0 where it is strange to the study."""
+        of_kinds, strange, _ = self._weighed(x)
+        return _mean_of_kinds(self._reached(of_kinds, strange))
 
     def _reasons(self, x: DoubleArray) -> tuple[Reason, ...]:
         """Return each family of features with what it adds to the log-odds, the largest first.
@@ -464,11 +577,12 @@ class AuthenticityJudge:
 
 @dataclass(frozen=True, eq=False)
 class _Pair:
-    """Positions of real beats and of fakes, of one subject each; the fold of both."""
+    """Positions of real beats and of fakes; of these also the fold, and a real beat of the same."""
 
     real: IntArray
     fake: IntArray
     fold: FoldArray
+    beside: IntArray
 
 
 def recording_folds(beats: BeatSet, rng: np.random.Generator) -> FoldArray:
@@ -490,14 +604,35 @@ def recording_folds(beats: BeatSet, rng: np.random.Generator) -> FoldArray:
     return folds
 
 
+def subject_folds(beats: BeatSet, rng: np.random.Generator) -> FoldArray:
+    """Return (n,) a fold for each beat: whole subjects; recordings where there are too few."""
+    names = np.unique(beats.subject)
+    if len(names) < LEAST_SUBJECTS:
+        return recording_folds(beats, rng)
+    fold = dict(zip(names.tolist(), (rng.permutation(len(names)) % N_FOLDS).tolist(), strict=True))
+    return np.asarray([fold[name] for name in beats.subject.tolist()], dtype=np.int64)
+
+
 def _paired_draw(
     real: BeatSet, fakes: BeatSet, fold_of: FoldArray, rng: np.random.Generator
 ) -> _Pair:
     """Return as many real beats as fakes of each recording, or subject where none is shared."""
     shared = np.isin(fakes.recording, real.recording).all() and (fakes.recording != "").all()
     of = "recording" if shared else "subject"
-    one, other = equal_shares(getattr(real, of), getattr(fakes, of), rng)
-    return _Pair(one, other, fold_of[one])
+    of_real, left = getattr(real, of), np.arange(len(fakes))
+    drawn: list[tuple[IntArray, IntArray]] = []
+    for _ in range(min(MOST_COPIES, max(1, len(fakes) // max(1, len(real))))):
+        one, other = equal_shares(of_real, getattr(fakes, of)[left], rng)
+        if drawn and len(one) < len(drawn[0][0]):
+            break
+        drawn.append((one, left[other]))
+        left = np.delete(left, other)
+    return _Pair(
+        drawn[0][0],
+        np.concatenate([other for _, other in drawn]),
+        fold_of[np.concatenate([one for one, _ in drawn])],
+        np.concatenate([one for one, _ in drawn]),
+    )
 
 
 def _require_enough(sizes: Mapping[str, int]) -> None:
@@ -510,14 +645,58 @@ def _require_enough(sizes: Mapping[str, int]) -> None:
             )
 
 
+def _in_folds(signals: FloatArray, folds: FoldArray, cohorts: Mapping[int, Cohort]) -> DoubleArray:
+    """Return (n, n_features) the evidence of beats, each beside the cohort without its fold."""
+    x = np.empty((len(signals), len(evidence_names(signals, next(iter(cohorts.values()))))))
+    for fold, cohort in cohorts.items():
+        x[folds == fold] = evidence(signals[folds == fold], cohort)
+    return x
+
+
+def _foreign(
+    real: BeatSet,
+    foreign: Mapping[str, BeatSet],
+    kinds: list[str],
+    fold_of: FoldArray,
+    cohorts: Mapping[int, Cohort],
+) -> tuple[DoubleArray, FoldArray, IntArray]:
+    """Return evidence, fold and kind (0: real) of what is as if of elsewhere."""
+    by_subject = dict(zip(real.recording.tolist(), fold_of.tolist(), strict=True))
+    parts, folds, numbers = [], [], []
+    for kind, beats in foreign.items():
+        if kind not in ("real", *kinds):
+            continue
+        beats = beats.take(np.isin(beats.recording, real.recording))
+        beats = matched(beats, real, where=f"{kind} beats")
+        fold = np.asarray([by_subject[name] for name in beats.recording.tolist()], dtype=np.int64)
+        parts.append(_in_folds(beats.signals, fold, cohorts))
+        folds.append(fold)
+        numbers.append(np.full(len(beats), 0 if kind == "real" else kinds.index(kind) + 1))
+    if not parts:
+        n = len(evidence_names(real.signals, next(iter(cohorts.values()))))
+        return np.empty((0, n)), np.empty(0, np.int64), np.empty(0, np.int64)
+    return np.concatenate(parts), np.concatenate(folds), np.concatenate(numbers)
+
+
 def _learn(real: BeatSet, rng: np.random.Generator) -> Cohort:
     return Cohort.learn(real.signals, real.subject, real.sampling_rate, real.before_s, rng)
 
 
 def _machine() -> Pipeline:
     return make_pipeline(
-        VarianceThreshold(LEAST_VARIANCE), StandardScaler(), SVC(C=KIND_PENALTY, kernel="rbf")
+        VarianceThreshold(LEAST_VARIANCE),
+        StandardScaler(),
+        SVC(C=KIND_PENALTY, kernel="rbf", class_weight="balanced"),
     )
+
+
+def _held_out(x: DoubleArray, is_fake: BoolArray, folds: FoldArray) -> DoubleArray:
+    """Return (n,) decision values of machines that were not fitted on the rows' own fold."""
+    decision = np.empty(len(x))
+    for fold in np.unique(folds):
+        held = folds == fold
+        decision[held] = _machine().fit(x[~held], is_fake[~held]).decision_function(x[held])
+    return decision
 
 
 def _by_kind(
@@ -533,8 +712,34 @@ def _joined(
     decisions: DoubleArray, cards: Mapping[str, KindCard], *, most: float = MOST_LOG_ODDS
 ) -> DoubleArray:
     """Return (n,) log-odds of a fake of some kind against real: the mean of the kinds' odds."""
-    joined = logsumexp(_by_kind(decisions, cards, most=most), axis=1) - np.log(len(cards))
-    return np.asarray(joined)
+    return _mean_of_kinds(_by_kind(decisions, cards, most=np.inf), most=most)
+
+
+def _mean_of_kinds(of_kinds: DoubleArray, *, most: float = MOST_LOG_ODDS) -> DoubleArray:
+    """Return (n,) the log of the mean of the kinds' odds, each log-odds held to `most`."""
+    held = np.clip(of_kinds, -most, most)
+    return np.asarray(logsumexp(held, axis=1) - np.log(max(1, held.shape[1])))
+
+
+def likeness(signals: FloatArray) -> float:
+    """Return how alike beats (n, n_samples, n_leads) are: median correlation with their mean.
+
+    A heart's beats resemble each other. NaN of fewer than `LEAST_ALIKE` beats.
+    """
+    if len(signals) < LEAST_ALIKE:
+        return float("nan")
+    rows = scaled(signals).reshape(len(signals), -1)
+    middle = rows.mean(axis=0)
+    size = np.sqrt((rows**2).sum(axis=1) * (middle**2).sum())
+    return float(np.median((rows @ middle) / np.maximum(size, LEAST_VARIANCE)))
+
+
+def _most_alike(fakes: BeatSet) -> float:
+    """Return how alike the fakes of one recording, or else subject, mostly are at most."""
+    of = fakes.recording if (fakes.recording != "").all() else fakes.subject
+    found = [likeness(fakes.signals[of == name]) for name in np.unique(of)]
+    told = [value for value in found if np.isfinite(value)]
+    return float(np.percentile(told, ALIKE_PERCENTILE)) if told else 1.0
 
 
 def _distances(rows: npt.NDArray[Any], reference: npt.NDArray[Any]) -> DoubleArray:
@@ -546,15 +751,46 @@ def _distances(rows: npt.NDArray[Any], reference: npt.NDArray[Any]) -> DoubleArr
     return np.sqrt(np.maximum(squares, 0) / rows.shape[1]).astype(np.float64)
 
 
+def _whitener(rows: DoubleArray) -> DoubleArray:
+    """Return (n_features, n_features) what makes the features of real beats alike and apart."""
+    covariance = LedoitWolf(assume_centered=True).fit(rows).covariance_
+    return np.asarray(np.linalg.cholesky(np.linalg.inv(covariance)))
+
+
+def _strangeness(rows: DoubleArray, white: DoubleArray) -> DoubleArray:
+    """Return (n,) root mean square distances from the middle of real beats, once whitened."""
+    return np.asarray(np.sqrt(((rows @ white) ** 2).mean(axis=1)))
+
+
+def _limits(rows: DoubleArray, real: BeatSet, folds: FoldArray) -> tuple[float, float]:
+    """Return how far from the closest real beat, and from their middle, held-out ones may be.
+
+    Rows are of the real beats twice: beside a study that lacks their subject, and one that does
+    not.
+    """
+    closest, strange = np.empty(len(real)), np.empty(len(real))
+    for fold in np.unique(folds):
+        held = folds == fold
+        own, others = rows[: len(real)][held], rows[~np.tile(held, 2)]
+        middle = others.mean(axis=0)
+        closest[held] = _distances(own, others)
+        strange[held] = _strangeness(own - middle, _whitener(others - middle))
+    of_files = [np.median(strange[real.recording == one]) for one in np.unique(real.recording)]
+    return (
+        float(np.percentile(closest, FAR_PERCENTILE)),
+        float(np.percentile(of_files, NEAR_PERCENTILE)),
+    )
+
+
 def _file_limit(real: BeatSet, folds: FoldArray, log_odds: DoubleArray) -> float:
-    """Return the mean log-odds above which few held-out real recordings lie; at least 0."""
+    """Return the mean log-odds above which few held-out real recordings lie."""
     if len(np.unique(real.recording)) < N_FOLDS:
         return FEW_RECORDINGS_LIMIT
     _, file_of = np.unique(
         np.char.add(np.char.add(real.recording, "/"), folds.astype(str)), return_inverse=True
     )
     means = np.bincount(file_of, log_odds) / np.bincount(file_of)
-    return max(0.0, float(np.quantile(means, 1 - FALSE_ALARM_SHARE)))
+    return max(LEAST_LIMIT, float(np.quantile(means, 1 - FALSE_ALARM_SHARE)))
 
 
 def support_vector_machine() -> Pipeline:
@@ -713,6 +949,14 @@ def feature_matrix(signals: FloatArray, sampling_rate: float) -> DoubleArray:
 
 def _platt(decision: DoubleArray, is_synthetic: BoolArray) -> tuple[float, float]:
     """Return slope and intercept of the logistic curve from decision values (n, 1)."""
-    curve = LogisticRegression(C=1e6).fit(decision, is_synthetic)
+    n = len(is_synthetic)
+    fakes = int(is_synthetic.sum())
+    target = np.where(is_synthetic, (fakes + 1) / (fakes + 2), 1 / (n - fakes + 2))
+    share = np.where(is_synthetic, 0.5 * n / fakes, 0.5 * n / (n - fakes))
+    curve = LogisticRegression(C=1e6).fit(
+        np.concatenate([decision, decision]),
+        np.repeat([1, 0], n),
+        sample_weight=np.concatenate([target * share, (1 - target) * share]),
+    )
     slope = float(curve.coef_[0, 0])
     return (slope, float(curve.intercept_[0])) if slope > 0 else (0.0, 0.0)

@@ -281,7 +281,7 @@ class LabelIdentifier:
             upside_down = _with_extra(upside_down, turned, more, classes, seed, balance)
             if choose and preset == "full":
                 pairs = {"without": (own, own_turned), "with": (rows, upside_down)}
-                gain = _gain_by_extra(pairs, classes, choice.most_fusion, seed, report)
+                gain = _gain_by_extra(pairs, train, classes, choice.most_fusion, seed, report)
                 choice = replace(choice, selection=choice.selection | gain)
                 remarks = (*remarks, *_told(gain))
             card = _card_of(own, train, classes, remarks, choice)
@@ -469,6 +469,7 @@ def _with_extra(
 
 def _gain_by_extra(
     pairs: dict[str, tuple[_Rows, _Rows]],
+    train: BeatSet,
     classes: Sequence[str],
     most_fusion: float,
     seed: int,
@@ -476,8 +477,12 @@ def _gain_by_extra(
 ) -> dict[str, Any]:
     """Return the macro F1 of the trees on train recordings, taught without and with extra beats.
 
-    Only real beats are judged, and no extra beat teaches that stands in a judged recording.
+    Only real beats are judged, and no extra beat teaches that is of a judged recording's subject:
+    it may have been made of beats of that recording.
     """
+    codes = recording_codes(train)
+    person = np.zeros(codes.max() + 1, np.int64)
+    person[codes] = np.unique(train.subject, return_inverse=True)[1].reshape(-1)
     found: dict[str, float] = {}
     for name, (rows, upside_down) in pairs.items():
         real = np.flatnonzero(~rows.imitated & ~rows.extra)
@@ -487,7 +492,9 @@ def _gain_by_extra(
         for fold in range(CHOICE_FOLDS):
             report(Progress(f"measure what extra beats change ({name})", fold, CHOICE_FOLDS))
             judged = order % CHOICE_FOLDS == fold
-            taught = np.flatnonzero(~np.isin(rows.recordings, recordings[judged]))
+            of_judged = np.isin(rows.recordings, recordings[judged])
+            of_judged |= rows.extra & np.isin(person[rows.recordings], person[recordings[judged]])
+            taught = np.flatnonzero(~of_judged)
             if not judged.any() or len(np.unique(rows.targets[taught])) < len(classes):
                 return {}
             learned, turned = (_part_of(part, taught) for part in (rows, upside_down))

@@ -33,13 +33,17 @@ MOST_EXPLAINED = 0.8
 POOL = 24
 """Beats drawn for each that is needed: one that fits is then at hand."""
 BLOCK = 100
-"""Beats of a row that are chosen at once: bounds time."""
+"""Beats of a row that are chosen at once: bounds time and memory."""
 SETTLE = 30
 """Beats after which a row has forgotten its beginning."""
 TRIALS = 5
 """Draws by which the weights' bias is measured."""
 MOST_MEMORY = 0.95
 """Of what a beat is, this much is in the next at most."""
+USUAL_SHARE = 0.75
+"""Of a recording's beats: these are surely not spoilt."""
+MEDIAN_DEVIATION = 0.6745
+"""Of normal numbers: the median of their magnitude."""
 TINY = 1e-9
 
 
@@ -86,11 +90,11 @@ class Course:
         if len(at) < LEAST_STEPS:
             nothing = np.zeros((q, len(RR_LAGS)))
             return cls(np.zeros((MEMORY, q, q)), np.eye(q), {"": nothing}, {"": np.zeros(q)})
-        weights = _weights(x, rr, at)
-        rest = x[at] - _design(x, rr, at) @ weights
-        weights = _without_bias(weights, rest, rr, at, group)
+        design = _design(x, rr, at)
+        biased = _weights(x, rr, at)
+        weights = _without_bias(biased, x[at] - design @ biased, rr, at, group)
         own, usual = _apart(weights)
-        rest = x[at] - _design(x, rr, at)[:, : MEMORY * q] @ weights[: MEMORY * q]
+        rest = x[at] - design[:, : MEMORY * q] @ weights[: MEMORY * q]
         with_rr, explained = {"": usual}, {}
         for name in ["", *np.unique(beats.subject[at])]:
             mine = beats.subject[at] == name if name else np.ones(len(at), bool)
@@ -140,8 +144,8 @@ def _design(x: Array, rr: Array, at: IntArray) -> Array:
 
 def _weights(x: Array, rr: Array, at: IntArray) -> Array:
     """Return (`MEMORY` q + n `RR_LAGS`, q) from what each trait is told best, by least squares."""
-    weights: Array = np.linalg.lstsq(_design(x, rr, at), x[at], rcond=None)[0]
-    return weights
+    weights = np.linalg.lstsq(_design(x, rr, at), x[at], rcond=None)[0]
+    return np.asarray(weights, dtype=np.float64)
 
 
 def _apart(weights: Array) -> tuple[Array, Array]:
@@ -151,9 +155,7 @@ def _apart(weights: Array) -> tuple[Array, Array]:
     return own, weights[MEMORY * q :].T
 
 
-def _without_bias(
-    weights: Array, rest: Array, rr: Array, at: IntArray, group: IntArray
-) -> Array:
+def _without_bias(weights: Array, rest: Array, rr: Array, at: IntArray, group: IntArray) -> Array:
     """Return weights, less what they lose where a mean is that of a few beats only.
 
     By indirect inference: recordings as long as the real ones are drawn with the weights and
@@ -201,24 +203,51 @@ def traits(signals: FloatArray, window: Window) -> Array:
     return _unit(np.stack(columns, axis=1))
 
 
-def chosen(pool: Array, wanted: Array) -> IntArray:
+@dataclass(frozen=True, eq=False)
+class Usual:
+    """What most beats of a recording look like: a few spoilt ones do not count.
+
+    Attributes:
+        median: (n_samples, n_leads).
+        spread: (n_samples, n_leads) of the beats around it, as the median deviation tells.
+        limit: Mean square of deviations over spread that `USUAL_SHARE` of the beats stay below.
+    """
+
+    median: Array
+    spread: Array
+    limit: float
+
+    @classmethod
+    def fit(cls, signals: FloatArray) -> Usual:
+        """Learn from the beats (n, n_samples, n_leads) of one recording and label."""
+        median = np.median(signals, axis=0).astype(np.float64)
+        spread = np.median(np.abs(signals - median), axis=0) / MEDIAN_DEVIATION
+        spread = np.maximum(spread, max(float(np.median(spread)) / 10, TINY))
+        square = np.square((signals - median) / spread).mean(axis=(1, 2))
+        return cls(median, spread, float(np.quantile(square, USUAL_SHARE)))
+
+    def excess(self, signals: FloatArray) -> Array:
+        """Return (n,) by how much more beats deviate than usual ones do, in the limit's units."""
+        square = np.square((signals - self.median) / self.spread).mean(axis=(1, 2))
+        return np.asarray(np.maximum(square / max(self.limit, TINY) - 1, 0))
+
+
+def chosen(pool: Array, wanted: Array, unwanted: Array | None = None) -> IntArray:
     """Return (n,) which of a pool of beats to take in which order, none twice.
 
     The assignment with the least squared difference from the traits that are wanted.
 
     Args:
-        pool: (n `POOL`, q) traits of what was drawn.
+        pool: (m, q) traits of what was drawn, m no less than n.
         wanted: (n, q) traits in order.
+        unwanted: (m,) what speaks against each; nothing by default.
     """
     from scipy.optimize import linear_sum_assignment
 
-    result = np.empty(len(wanted), np.int64)
-    for start in range(0, len(wanted), BLOCK):
-        some = wanted[start : start + BLOCK]
-        offer = pool[start * POOL : (start + len(some)) * POOL]
-        cost = (some**2).sum(axis=1)[:, None] + (offer**2).sum(axis=1) - 2 * some @ offer.T
-        result[start : start + len(some)] = start * POOL + linear_sum_assignment(cost)[1]
-    return result
+    cost = (wanted**2).sum(axis=1)[:, None] + (pool**2).sum(axis=1) - 2 * wanted @ pool.T
+    if unwanted is not None:
+        cost = cost + unwanted
+    return np.asarray(linear_sum_assignment(cost)[1], dtype=np.int64)
 
 
 def _standardised(

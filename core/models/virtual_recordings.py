@@ -21,7 +21,7 @@ Array = npt.NDArray[np.float64]
 
 LENGTH = 0.5
 """Of a virtual recording, over the real one's. With 1, sets of a few beats still miss the mean too
-often; chosen on the last fifths of train recordings, of 0.5, 0.7 and 1."""
+often; chosen of 0.5, 0.7 and 1 inside the train part, on the last fifth of each recording's."""
 MOST_UNASKED = 512
 """Beats of one request's virtual recordings, unless more are asked for: with so many, taking
 some of them out hardly moves the others."""
@@ -98,21 +98,26 @@ def evened(deviation: Array, factor: Array, own: Array) -> Array:
         return centred
     projected = axes @ factor
     root = np.linalg.cholesky(projected @ projected.T)
-    white = np.linalg.solve(root, (centred @ axes.T).T).T
-    along = np.sqrt(max(len(axes), n - 1)) * _polar(white) @ root.T
-    evened: Array = centred + (along - centred @ axes.T) @ axes
-    return evened
+    whiten = np.linalg.solve(root, axes).T
+    size = np.sqrt(max(len(axes), n - 1))
+    if n > len(axes):
+        gram = whiten.T @ (centred.T @ centred) @ whiten
+        turn = size * whiten @ _inverse_root(gram) @ root.T
+        tall: Array = centred + centred @ ((turn - axes.T) @ axes)
+        return tall
+    white = centred @ whiten
+    along = size * _inverse_root(white @ white.T) @ white @ root.T
+    wide: Array = centred + (along - centred @ axes.T) @ axes
+    return wide
 
 
-def _polar(x: Array) -> Array:
-    """Return the polar factor of x (n, p): the same singular vectors, all singular values 1.
+def _inverse_root(gram: Array) -> Array:
+    """Return the inverse square root of a Gram matrix of x: with it, x becomes its polar factor.
 
-    By the smaller of its Gram matrices; singular values that are zero stay zero.
+    That has the same singular vectors and all singular values 1; what is zero stays zero.
     """
-    tall = len(x) > x.shape[1]
-    values, vectors = np.linalg.eigh(x.T @ x if tall else x @ x.T)
+    values, vectors = np.linalg.eigh(gram)
     known = values > ROUNDING * max(values[-1], np.finfo(np.float64).tiny)
     inverse = np.where(known, 1 / np.sqrt(np.where(known, values, 1)), 0)
-    root = (vectors * inverse) @ vectors.T
-    factor: Array = x @ root if tall else root @ x
-    return factor
+    root: Array = (vectors * inverse) @ vectors.T
+    return root

@@ -139,7 +139,7 @@ def beat_row(
 
 
 def one_beat(beat: FloatArray, scale: Scale, limits: tuple[float, float]) -> go.Figure:
-    """Draw one beat of nothing told on squares of ECG paper, of which nothing is stretched alike.
+    """Draw one beat, of which nothing is told, on the grid of ECG paper, stretched to the figure.
 
     Args:
         beat: (n_samples,) of one lead.

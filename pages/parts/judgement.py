@@ -36,6 +36,8 @@ def draw(job: JobState, *, generated: bool) -> None:
     outcome = result.get("outcome")
     if outcome in HEADS:
         st.header(HEADS[outcome])
+    elif result.get("marked") and result.get("judge") != "synthetic":
+        st.header("Synthetic: the file says so")
     elif outcome or abs(mean - 0.5) >= UNSURE:
         st.header(f"{said}, with probability {max(sure, 0.5):.2f}")
     else:
@@ -60,7 +62,8 @@ def draw(job: JobState, *, generated: bool) -> None:
         alt=f"Probabilities of {len(probability)} beats of being synthetic",
     )
     if result.get("reasons"):
-        st.subheader("What gave it away" if result["synthetic"] else "What was weighed")
+        told = result.get("judge", outcome) != "real" and result["synthetic"]
+        st.subheader("What gave it away" if told else "What was weighed")
         draw_reasons(result["reasons"])
     with st.expander("Each beat"):
         table: dict[str, Any] = {

@@ -102,8 +102,8 @@ def draw_question(study: Study, state: dict[str, Any], signals: np.ndarray) -> N
         alt=f"{told}: real or generated?",
     )
     st.caption(
-        "All are smoothed alike, in one colour, on one scale. Squares: 0.04 s"
-        + (" and 0.1 mV." if study.info.unit == "mV" else ".")
+        "All are smoothed alike, in one colour, on one scale. Small boxes, stretched: 0.04 s"
+        + (" by 0.1 mV." if study.info.unit == "mV" else ".")
     )
 
 

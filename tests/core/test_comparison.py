@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.stats import binom
 
-from core import comparison
+from core import comparison, workflow
 from core.beat_set import BeatSet
 from core.errors import UserError
-from core.recording import StrArray
+from core.recording import FloatArray, StrArray
+from core.study import Study
 
 RATE, BEFORE_S, N_SAMPLES = 250.0, 0.25, 175
 TIMES = np.arange(N_SAMPLES) / RATE - BEFORE_S
@@ -126,3 +129,52 @@ def test_luck_is_the_binomial_distributions() -> None:
     assert comparison.by_luck(0, 10) == 1.0
     assert comparison.by_luck(8, 10) == pytest.approx(56 / 1024)
     assert comparison.by_luck(10, 10) == pytest.approx(binom.pmf(10, 10, 0.5))
+
+
+def _furthest(beats: FloatArray, others: FloatArray) -> float:
+    """Return how far the farthest of some beats is from the nearest of others."""
+    return float(np.abs(beats[:, None] - others[None]).max(axis=(2, 3)).min(axis=1).max())
+
+
+@pytest.mark.parametrize("model", ["gan", "mixture"])
+def test_the_quiz_mixes_validation_beats_with_generated_ones(
+    trained_study: Path, model: str
+) -> None:
+    found = workflow.quiz(trained_study, model=model, seed=7)
+    assert workflow.quiz(trained_study, model=model, seed=7) == found
+    assert workflow.quiz(trained_study, model=model, seed=8)["signals"] != found["signals"]
+    synthetic = np.asarray(found["synthetic"])
+    signals = np.asarray(found["signals"], np.float32)
+    kept = Study.open(trained_study).beats("validation")
+    assert found["partition"] == "validation"
+    assert synthetic.sum() == 5
+    assert len(found["judge"]) == len(found["subjects"]) == len(signals) == 10
+    assert all(0 <= p <= 1 for p in found["judge"])
+    assert _furthest(signals[~synthetic], kept.signals) < 1e-3
+    assert all(_furthest(one[None], kept.signals) > 1e-3 for one in signals[synthetic])
+
+
+def test_the_swap_test_takes_a_row_of_one_subject(trained_study: Path) -> None:
+    found = workflow.quiz(trained_study, subject="S02", part="qrs", seed=7)
+    synthetic = np.asarray(found["synthetic"])
+    signals = np.asarray(found["signals"], np.float32)
+    kept = Study.open(trained_study).beats(found["partition"])
+    assert found["part"] == "qrs"
+    assert synthetic.sum() == comparison.EXCHANGED_BEATS
+    assert set(found["subjects"]) == {"S02"}
+    assert _furthest(signals[~synthetic], kept.take(kept.subject == "S02").signals) < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"subject": "S99"}, "--subject S99"),
+        ({"subject": "S01", "part": "u"}, "--part"),
+        ({"model": "none"}, "none"),
+    ],
+)
+def test_the_quiz_says_what_is_wrong(
+    trained_study: Path, wrong: dict[str, str], words: str
+) -> None:
+    with pytest.raises(UserError, match=words):
+        workflow.quiz(trained_study, **wrong)  # type: ignore[arg-type]

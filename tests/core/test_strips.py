@@ -149,3 +149,35 @@ def test_noise_keeps_what_holds_between_leads() -> None:
     joint = np.column_stack([real[:, 0], real.sum(axis=1), real[:, 1]]).astype(np.float32)
     drawn = Noise.fit(joint, np.arange(0), RATE).draw(3_000, np.random.default_rng(2))
     np.testing.assert_allclose(drawn[:, 1], drawn[:, 0] + drawn[:, 2], atol=1e-4)
+
+
+@pytest.mark.parametrize(("rr_s", "height"), [(0.5, 0.79), (0.8, 1.0), (1.2, 1.22)])
+def test_t_is_flatter_in_a_faster_heart(rr_s: float, height: float) -> None:
+    """The square root of RR over the home RR, 0.8 s; R stays."""
+    step = round(rr_s * RATE)
+    peaks = step * np.arange(40)
+    t_only = 0.3 * np.exp(-np.square((TIMES - T_PEAK_S) / 0.03) / 2)
+    r_only = np.exp(-np.square(TIMES / 0.01) / 2)
+    beat = (t_only + r_only)[:, None].astype(np.float32)
+    signal = _join(peaks, np.repeat(beat[None], 40, axis=0), step * 38)[30 * step : 31 * step, 0]
+    assert signal[0] == pytest.approx(1, abs=0.02)
+    assert signal[round(0.1 * RATE) : round((min(rr_s, 0.6) - 0.05) * RATE)].max() == pytest.approx(
+        0.3 * height, rel=0.05
+    )
+
+
+def test_what_smoothing_took_of_qrs_comes_back_with_the_noise() -> None:
+    rng = np.random.default_rng(0)
+    peaks = 200 * np.arange(1, 40)
+    sharp = 0.4 * np.exp(-np.square(np.arange(-20, 21) / RATE / 0.008) / 2)
+    rest = 0.02 * rng.standard_normal((8_000, 2))
+    for peak in peaks:
+        rest[peak - 20 : peak + 21] += sharp[:, None] * [1, -0.5]
+    noise = Noise.fit(rest.astype(np.float32), peaks, RATE)
+    at = np.array([5, 300, 777, 1_999])
+    bare = noise.draw(2_000, np.random.default_rng(1))
+    more = noise.draw(2_000, np.random.default_rng(1), at) - bare
+    assert more[at, 0] == pytest.approx(0.4, abs=0.03)
+    assert more[at, 1] == pytest.approx(-0.2, abs=0.03)
+    assert np.abs(more[400:700]).max() == 0
+    assert np.abs(bare).max() < 0.15

@@ -92,6 +92,23 @@ def test_what_gave_it_away_and_copies_are_told(trained: Path, open_page: OpenPag
     assert list(app.dataframe[1].value["Copy"]) == ["yes", "", "yes"]
 
 
+def test_a_file_that_says_it_is_synthetic_has_no_probability(
+    trained: Path, open_page: OpenPage
+) -> None:
+    result = {
+        "beats": [0.2, 0.3],
+        "synthetic": True,
+        "outcome": "synthetic",
+        "marked": True,
+        "judge": "real",
+        "reasons": [{"feature": "std", "words": "spread of the samples", "weight": -0.2}],
+    }
+    write_job(trained, "authenticate", {"study": str(trained), "file": "a.npz"}, result=result)
+    app = open_page("authenticity")
+    assert app.header[0].value == "Synthetic: the file says so"
+    assert "What was weighed" in [one.value for one in app.subheader]
+
+
 def test_a_judge_that_cannot_tell_says_so(trained: Path, open_page: OpenPage) -> None:
     words_of_it = "Cannot tell: no clear beat was found."
     result = {"beats": [0.6], "synthetic": False, "outcome": "unknown", "verdict": words_of_it}

@@ -6,11 +6,13 @@ import itertools
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.beat_set import read_beats
 from core.options import MODEL_NAMES
+from core.study import Study
 from tests.pages.conftest import Submitted, chart, check, words, write_job
 
 OpenPage = Callable[..., AppTest]
@@ -112,6 +114,9 @@ def test_every_combination_of_generation_reaches_the_job(
     submitted: Submitted,
     open_page: OpenPage,
 ) -> None:
+    table = pd.read_parquet(trained / "beats.parquet")
+    table["partition"] = "train"
+    table.to_parquet(trained / "beats.parquet")
     app = open_page("generation")
     app.selectbox(key="generate-subject").select("S02")
     app.number_input(key="generate-number").set_value(12)
@@ -124,6 +129,15 @@ def test_every_combination_of_generation_reaches_the_job(
     assert (asked["model"], asked["days"], asked.get("heart_rate")) == (model, days, rate)
     assert (asked["subjects"], asked["per_subject"], asked["seed"]) == (["S02"], 12, 0)
     assert Path(asked["out"]).parent == trained / "exports"
+
+
+def test_a_new_day_is_offered_only_where_days_are_known_to_differ(
+    trained: Path, open_page: OpenPage
+) -> None:
+    kept = Study.open(trained).beat_table.query("partition == 'train'")
+    assert kept.groupby("subject")["recording_name"].nunique().max() == 1
+    app = open_page("generation")
+    assert app.selectbox(key="generate-days").options == ["as on the recorded days"]
 
 
 def test_the_first_visit_generates_without_being_asked(

@@ -304,7 +304,9 @@ def test_spectra_differ_by_the_gain_in_decibels() -> None:
 
 def test_prd_and_spread_of_known_changes() -> None:
     rows = np.asarray([[1.0, -1.0, 1.0, -1.0], [5.0, 5.0, 5.0, 5.0]])
-    differences = prd(rows, np.asarray([[1.1, -1.1, 1.1, -1.1], [5.0, 5.0, 5.0, 5.0]]))
+    differences = prd(
+        rows[..., None], np.asarray([[1.1, -1.1, 1.1, -1.1], [5.0, 5.0, 5.0, 5.0]])[..., None]
+    )
     assert differences[0] == pytest.approx(10)
     assert np.isnan(differences[1])
     assert max(mean_beat_prd(TRAIN, TRAIN).values()) == 0

@@ -28,7 +28,7 @@ from core.models.authenticity import (
 from core.options import MODEL_FORMATS
 from core.progress import Progress
 from core.study import Study
-from core.training import fake_panel
+from core.training import fake_panel, foreign_panel
 from tests.core.evaluation.simulated import RATE, draw, subject_names
 
 SUBJECTS = np.repeat(subject_names(6), 40)
@@ -296,8 +296,12 @@ def people(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> Study
     workflow.prepare(chosen, folder, options={"subject_from": "folder"})
     study = Study.open(folder)
     real = study.beats("train")
+    prepared = study.info.options
     judge = AuthenticityJudge.fit(
-        real, fake_panel(real, seed=0, prepared=study.info.options), seed=0
+        real,
+        fake_panel(real, seed=0, prepared=prepared),
+        seed=0,
+        foreign=foreign_panel(real, seed=0, prepared=prepared),
     )
     model = study.model_folder("authenticity")
     judge.save(model)
@@ -349,3 +353,30 @@ def test_authenticate_tells_copies_from_the_studys_own_recordings(
     fake = workflow.authenticate(people.folder, tmp_path / "fake.npz")
     assert fake["synthetic"] and "backwards" in fake["verdict"]
     assert {"feature", "words", "weight"} == set(fake["reasons"][0])
+
+
+def test_real_recordings_of_other_devices_are_not_called_synthetic(
+    people: Study, shared_data: Path
+) -> None:
+    judge = AuthenticityJudge.load(people.model_folder("authenticity"))
+    said, fakes = [], []
+    for name in ("101", "112", "118", "205", "215", "230"):
+        beats, _ = workflow.read_probe(people, shared_data / "mitdb" / f"{name}.hea")
+        piece = beats.take(slice(0, 40))
+        said.append(judge.examine(piece, reasons=0))
+        fakes.append(judge.examine(make_kind("smoothed_noise", piece, seed=1), reasons=0))
+    assert not any(one.synthetic for one in said)
+    assert any(one.certain for one in said)
+    assert np.mean([one.synthetic for one in fakes]) > 0.5
+
+
+def test_a_file_that_says_that_it_is_synthetic_is_taken_at_its_word(
+    people: Study, tmp_path: Path
+) -> None:
+    test = people.beats("test").take(slice(0, 30))
+    write_beats(replace(test, synthetic=np.ones(len(test), np.bool_)), tmp_path / "marked.npz")
+    said = workflow.authenticate(people.folder, tmp_path / "marked.npz")
+    assert said["marked"] and said["synthetic"] and said["outcome"] == "synthetic"
+    assert said["judge"] == "real" and "says so itself" in said["verdict"]
+    write_beats(test, tmp_path / "plain.npz")
+    assert not workflow.authenticate(people.folder, tmp_path / "plain.npz")["marked"]

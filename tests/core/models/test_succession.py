@@ -1,59 +1,130 @@
-"""White numbers in a row: alone they are white, in a row they are as alike as real beats are."""
+"""Beats in order: drawn ones go on from beat to beat, and with RR, as those of a person do."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
+from core.beat_set import BeatSet
 from core.models.gaussian_mixture import GaussianMixtureGenerator
-from core.models.succession import N_LAGS, Succession, likeness, white_in_rows
+from core.models.identifier_input import Window
+from core.models.succession import POOL, Course, Succession, Usual, chosen, traits
+
+RATE = 250.0
+TIMES = np.arange(175) / RATE - 0.25
+WINDOW = Window(before_s=0.25, sampling_rate=RATE)
+R_WAVE = np.exp(-np.square(TIMES / 0.012) / 2)
+T_WAVE = 0.3 * np.exp(-np.square((TIMES - 0.28) / 0.04) / 2)
+P_WAVE = 0.1 * np.exp(-np.square((TIMES + 0.14) / 0.02) / 2)
+HEIGHT = 1
+"""Where the height of QRS stands among the traits."""
 
 
-def _decaying(factor: float, k: int = 2) -> np.ndarray:
-    return np.repeat(factor ** np.arange(1, N_LAGS + 1)[:, None], k, axis=1).astype(np.float32)
+def _recordings(memory: float, breathing: dict[str, float], n: int = 20, each: int = 15) -> BeatSet:
+    """Return beats whose QRS height remembers the beat before, and follows RR as told."""
+    rng = np.random.default_rng(0)
+    signals, subject, recording, rr, places = [], [], [], [], []
+    for name, slope in breathing.items():
+        for k in range(each):
+            interval = 0.8 + 0.05 * rng.standard_normal(n + 1)
+            height = 0.0
+            at = np.cumsum(np.rint(interval[:n] * RATE)).astype(int)
+            for i in range(n):
+                z = (interval[i] - 0.8) / 0.05
+                height = memory * height + slope * z + 0.5 * rng.standard_normal()
+                moved = rng.standard_normal(3)
+                signals.append(
+                    (1 + 0.05 * height) * R_WAVE
+                    + (1 + 0.05 * moved[0]) * T_WAVE
+                    + (1 + 0.05 * moved[1]) * P_WAVE
+                    + 0.01 * moved[2]
+                )
+            subject += [name] * n
+            recording += [f"{name}/{k}"] * n
+            rr += np.rint(interval * RATE).tolist()[:n]
+            places += at.tolist()
+    before = np.asarray(rr) / RATE
+    return BeatSet.build(
+        np.asarray(signals)[:, :, None].astype(np.float32),
+        sampling_rate=RATE,
+        before_s=0.25,
+        leads=("I",),
+        subject=np.asarray(subject),
+        recording=np.asarray(recording),
+        rr_before=before.astype(np.float32),
+        rr_after=np.append(before[1:], 0.8).astype(np.float32),
+        r_sample=np.asarray(places),
+    )
 
 
-def _rows(n_rows: int, n: int, correlation: np.ndarray) -> Succession:
-    return Succession(np.full(n_rows * n, "a/1"), np.repeat(np.arange(n_rows), n), correlation)
+def _drawn(course: Course, subject: str, n: int = 4_000) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(1)
+    rr = rng.standard_normal(n + 1)
+    return course.draw(subject, rr, rng), rr
 
 
-def _autoregression(factor: float, n: int, seed: int) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    values = [rng.standard_normal()]
-    for _ in range(n - 1):
-        values.append(factor * values[-1] + np.sqrt(1 - factor**2) * rng.standard_normal())
-    return np.asarray(values)
+@pytest.mark.parametrize("memory", [0.0, 0.6])
+def test_a_trait_remembers_as_much_as_it_does_in_long_recordings(memory: float) -> None:
+    """The recordings have 20 beats: their own correlation is too low by about a tenth."""
+    drawn, _ = _drawn(Course.fit(_recordings(memory, {"a": 0.0, "b": 0.0})), "a")
+    height = drawn[:, HEIGHT]
+    assert np.corrcoef(height[1:], height[:-1])[0, 1] == pytest.approx(memory, abs=0.08)
+    assert drawn.std(axis=0) == pytest.approx(1, abs=0.1)
 
 
-def test_rows_have_the_correlation_and_each_number_is_white() -> None:
-    white = white_in_rows(np.random.default_rng(0), 20_000, 2, _rows(2_000, 10, _decaying(0.6)))
-    rows = white.reshape(2_000, 10, 2)
-    assert white.dtype == np.float32
-    assert white.std(axis=0) == pytest.approx(1, abs=0.03)
-    assert rows.std(axis=0) == pytest.approx(1, abs=0.08)
-    assert (rows[:, 1:] * rows[:, :-1]).mean() == pytest.approx(0.6 * 16 / 17, abs=0.03)
-    assert (rows[1:, 0] * rows[:-1, -1]).mean() == pytest.approx(0, abs=0.06)
+def test_everybody_breathes_in_a_direction_of_their_own() -> None:
+    course = Course.fit(_recordings(0.0, {"a": 0.5, "b": -0.5}))
+    for name, expected in (("a", 0.7), ("b", -0.7)):
+        drawn, rr = _drawn(course, name)
+        assert np.corrcoef(drawn[:, HEIGHT], rr[:-1])[0, 1] == pytest.approx(expected, abs=0.1)
+    drawn, rr = _drawn(course, "nobody known")
+    assert np.corrcoef(drawn[:, HEIGHT], rr[:-1])[0, 1] == pytest.approx(0, abs=0.1)
 
 
-def test_without_a_succession_nothing_changes() -> None:
-    drawn = white_in_rows(np.random.default_rng(5), 7, 3, None)
-    assert np.array_equal(drawn, np.random.default_rng(5).standard_normal((7, 3), np.float32))
+def test_too_few_beats_tell_nothing() -> None:
+    drawn, rr = _drawn(Course.fit(_recordings(0.9, {"a": 1.0}, each=3)), "a")
+    height = drawn[:, HEIGHT]
+    assert np.corrcoef(height[1:], height[:-1])[0, 1] == pytest.approx(0, abs=0.05)
+    assert np.corrcoef(height, rr[:-1])[0, 1] == pytest.approx(0, abs=0.05)
+    assert drawn.std(axis=0) == pytest.approx(1, abs=0.05)
 
 
-def test_likeness_of_an_autoregression_is_its_own() -> None:
-    codes = np.concatenate([_autoregression(0.7, 400, seed) for seed in range(20)])[:, None]
-    names = np.repeat([f"r{i}" for i in range(20)], 400)
-    found = likeness(codes, names, np.tile(np.arange(400), 20))
-    assert found[:4, 0] == pytest.approx(0.7 ** np.arange(1, 5), abs=0.05)
+def test_traits_are_of_their_waves() -> None:
+    change = np.stack([np.full(175, 0.01), 0.1 * R_WAVE, 0.1 * T_WAVE, 0.1 * P_WAVE])
+    beats = R_WAVE + T_WAVE + P_WAVE + np.concatenate([change, -change])
+    found = traits(beats[:, :, None].astype(np.float32), WINDOW)
+    assert found.mean(axis=0) == pytest.approx(0, abs=1e-6)
+    assert found.std(axis=0) == pytest.approx(1, abs=1e-6)
+    assert np.abs(found[:4]).argmax(axis=0)[HEIGHT:].tolist() == [1, 2, 3]
+    assert (np.diagonal(found[:4]) > 0.5).all()
 
 
-def test_beats_that_were_left_out_keep_their_place() -> None:
-    codes = np.tile([1.0, -1.0], 100)[:, None]
-    place = np.arange(200)
-    kept = np.flatnonzero(place % 5 != 0)
-    found = likeness(codes[kept], np.full(len(kept), "r"), place[kept])
-    assert found[0, 0] == pytest.approx(-1, abs=0.05)
-    assert found[1, 0] == pytest.approx(1, abs=0.05)
+def test_beats_are_chosen_by_their_traits_and_none_twice() -> None:
+    rng = np.random.default_rng(0)
+    n = 100
+    wanted = rng.standard_normal((n, 4))
+    pool = rng.standard_normal((n * POOL, 4))
+    taken = chosen(pool, wanted)
+    assert len(set(taken.tolist())) == n
+    for j in range(4):
+        assert np.corrcoef(pool[taken, j], wanted[:, j])[0, 1] > 0.9
+    assert np.array_equal(taken, chosen(pool, wanted))
+
+
+def test_what_is_unwanted_is_left() -> None:
+    rng = np.random.default_rng(0)
+    pool = rng.standard_normal((20 * POOL, 4))
+    unwanted = np.where(np.arange(len(pool)) % 2, 100.0, 0.0)
+    assert (chosen(pool, rng.standard_normal((20, 4)), unwanted) % 2 == 0).all()
+
+
+def test_a_spoilt_beat_is_not_usual() -> None:
+    rng = np.random.default_rng(0)
+    beats = R_WAVE[:, None] + 0.02 * rng.standard_normal((20, 175, 1))
+    beats[7] += 1.0
+    excess = Usual.fit(beats.astype(np.float32)).excess(beats.astype(np.float32))
+    assert excess[7] > 100
+    assert np.delete(excess, 7).max() < 1
 
 
 def _mixture() -> GaussianMixtureGenerator:
@@ -69,7 +140,7 @@ def _mixture() -> GaussianMixtureGenerator:
 
 @pytest.mark.parametrize(("recording", "centre"), [("a/1", 0.0), ("a/2", 5.0)])
 def test_a_row_is_of_the_recording_asked_for(recording: str, centre: float) -> None:
-    rows = Succession(np.full(60, recording), np.zeros(60, np.int64), _decaying(0.5))
+    rows = Succession(np.full(60, recording), np.zeros(60, np.int64))
     drawn = _mixture().sample(np.full(60, "a"), succession=rows)
     assert drawn.mean() == pytest.approx(centre, abs=0.2)
 
@@ -77,7 +148,7 @@ def test_a_row_is_of_the_recording_asked_for(recording: str, centre: float) -> N
 def test_a_row_stays_on_one_new_day() -> None:
     names, rows = np.full(80, "a/1"), np.repeat([0, 1], 40)
     drawn = _mixture().sample(
-        np.full(80, "a"), days="new", seed=1, succession=Succession(names, rows, _decaying(0.0))
+        np.full(80, "a"), days="new", seed=1, succession=Succession(names, rows)
     )
     apart = np.linalg.norm(drawn[:40].mean(axis=0) - drawn[40:].mean(axis=0))
     assert drawn[:40].std(axis=0).max() < 0.3
