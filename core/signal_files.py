@@ -246,13 +246,13 @@ def _annotation_texts(strip: Strip, duration: float, n_records: int) -> list[byt
 
 
 def _ascii(text: str) -> str:
-    """Return a text in one line of ASCII, as these headers want it; other letters become ``?``."""
+    """Return a text in one line of ASCII, as these headers want it, others escaped."""
     plain = "".join(
         c
         for c in unicodedata.normalize("NFKD", " ".join(text.split()))
         if not unicodedata.combining(c)
     )
-    return plain.encode("ascii", "replace").decode("ascii")
+    return plain.encode("ascii", "backslashreplace").decode("ascii")
 
 
 def _field(text: str) -> str:

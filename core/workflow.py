@@ -648,8 +648,8 @@ def identify(
     Returns:
         ``{"results": [{"file", "beats", "predicted", "score", "probability", "accepted",
         "scores", "reason"}]}``, and ``refreshed`` where it was asked for. ``probability`` is how
-        likely the one predicted is among those enrolled; ``remark`` tells why one who was named
-        surely enough was not enrolled.
+        likely the one predicted is among those enrolled; ``remark`` tells that the file says that
+        it is synthetic, or why one who was named surely enough was not enrolled.
 
     Raises:
         UserError: No identifier is trained, or every file failed.
@@ -675,6 +675,8 @@ def identify(
             "accepted": not verdict.reason,
             "scores": dict(zip(identifier.classes, map(float, verdict.scores), strict=True)),
         }
+        if probe.synthetic:
+            entry["remark"] = "The file says that it is synthetic."
         if per_beat:
             entry["per_beat"] = _name_beats(identifier, probe.beats)
         if refresh:

@@ -585,8 +585,8 @@ def prd(real: Array, synthetic: Array) -> Array:
         real: (n, n_samples, n_leads).
         synthetic: (n, n_samples, n_leads).
     """
-    size = np.linalg.norm(_rows(real - real.mean(axis=1, keepdims=True)), axis=1)
-    error = np.linalg.norm(_rows(real - synthetic), axis=1)
+    size = np.linalg.norm(real - real.mean(axis=1, keepdims=True), axis=(1, 2))
+    error = np.linalg.norm(real - synthetic, axis=(1, 2))
     return np.divide(100 * error, size, out=np.full(len(real), np.nan), where=size > 0)
 
 
