@@ -65,7 +65,11 @@ def extras(train: BeatSet, preset: Any, seed: int) -> dict[str, BeatSet | None]:
     names = (some.subject, some.recording)
     generators = {
         "mixture": GaussianMixtureGenerator.fit(
-            autoencoder.encode(some.signals), *names, labels=some.label, seed=seed
+            autoencoder.encode(some.signals),
+            *names,
+            labels=some.label,
+            decode=autoencoder.decode,
+            seed=seed,
         ),
         "gan": ConditionalGan.fit(
             autoencoder, some.signals, *names, labels=some.label, preset=preset, seed=seed

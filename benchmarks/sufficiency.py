@@ -73,7 +73,11 @@ def figures_of(study: Study, thinned: BeatSet, subjects: set[str], seed: int) ->
     """Return the figures of the subjects that have few beats."""
     autoencoder = Autoencoder.fit(thinned.signals, preset="full", seed=seed)
     mixture = GaussianMixtureGenerator.fit(
-        autoencoder.encode(thinned.signals), thinned.subject, thinned.recording, seed=seed
+        autoencoder.encode(thinned.signals),
+        thinned.subject,
+        thinned.recording,
+        decode=autoencoder.decode,
+        seed=seed,
     )
 
     def generate(names: StrArray, draw_seed: int) -> BeatSet:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from core.beat_set import BeatSet
 from core.errors import UserError, did_you_mean
+from core.labels import are_several
 from core.models.day_variation import LARGEST, DayVariation
 from core.models.identifier_input import REFERENCE_RR_S, Window, adapt_to_rate
 from core.models.storage import load_card
@@ -385,7 +386,7 @@ def _choose_home(study: Study, subject: str, label: str | None, rng: np.random.G
     name = str(counts.index[rng.choice(len(counts), p=counts.to_numpy() / counts.sum())])
     own = kept[kept["recording_name"] == name]
     told = ""
-    if len(set(_train_rows(study)["label"])) > 1:
+    if are_several(_train_rows(study)["label"]):
         told = str(own["label"].value_counts().sort_index().idxmax())
     rr = plausible(own["rr_before"])
     sdnn = float(np.nanstd(rr, ddof=1)) if np.isfinite(rr).sum() >= LEAST_INTERVALS else np.nan
@@ -602,12 +603,12 @@ def _train_rows(study: Study) -> pd.DataFrame:
 
 
 def _labels(study: Study, subjects: StrArray, seed: int) -> StrArray | None:
-    """Return a label for each beat, as often as each subject has it; None if there is one at most.
+    """Return a label for each beat, as often as each subject has it; None if they are not several.
 
     What a generator is conditioned on is `core.training.generator_labels` of the train beats.
     """
     kept = _train_rows(study)
-    if kept["label"].nunique() < 2:
+    if not are_several(kept["label"]):
         return None
     rng = np.random.default_rng([seed, 6])
     labels = np.full(len(subjects), "", dtype=object)

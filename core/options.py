@@ -34,8 +34,8 @@ MODEL_NAMES: tuple[ModelName, ...] = (
 
 MODEL_FORMATS: dict[ModelName, int] = {
     "autoencoder": 2,
-    "mixture": 2,
-    "gan": 2,
+    "mixture": 3,
+    "gan": 3,
     "authenticity": 3,
     "identifier": 2,
 }

@@ -20,6 +20,7 @@ from core.errors import UserError
 from core.fakes import KINDS, make_kind
 from core.filling import Filled, extra_beats
 from core.generating import GENERATORS, check_current, draw_beats
+from core.labels import are_several
 from core.options import (
     MODEL_FORMATS,
     MODEL_NAMES,
@@ -249,8 +250,8 @@ def _plain(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def generator_labels(beats: BeatSet) -> np.ndarray | None:
-    """Return the labels that generators are conditioned on; None where there is one at most."""
-    return beats.label if len(set(beats.label)) > 1 else None
+    """Return the labels that generators are conditioned on; None where they are not several."""
+    return beats.label if are_several(beats.label) else None
 
 
 def _fit_autoencoder(study: Study, options: TrainOptions, checkpoint: Path, report: Report) -> Any:
@@ -276,6 +277,7 @@ def _fit_mixture(study: Study, options: TrainOptions, checkpoint: Path, report: 
         beats.subject,
         beats.recording,
         labels=generator_labels(beats),
+        decode=autoencoder.decode,
         seed=options.seed,
         report=report,
     )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import streamlit as st
 
 from core import jobs
+from core.fakes import WORDS
 from core.study import Study
 from pages.parts import (
     content,
@@ -109,6 +111,20 @@ def draw_trust(study: Study) -> None:
             if isinstance(card.get(key), int | float):
                 st.metric(label, f"{card[key]:.3f}", border=True)
     st.caption(f"{card.get('protocol', '')}. Accuracy 0.5 is chance; Brier 0.25 is a coin's.")
+    kinds = card.get("kinds") or {}
+    if kinds:
+        st.markdown("**By kind of fake, held-out beats of the train part**")
+        st.dataframe(
+            pd.DataFrame(
+                {
+                    "Kind": [WORDS.get(kind, kind) for kind in kinds],
+                    "AUC": [f"{found['auc']:.3f}" for found in kinds.values()],
+                }
+            ),
+            hide_index=True,
+            alt="How well the judge tells each kind of fake from real beats",
+        )
+        st.caption("AUC 0.5: it cannot tell this kind from real beats at all.")
     figures_table.draw(study, only="authenticity")
 
 

@@ -10,6 +10,7 @@ import streamlit as st
 from core.beat_set import read_beats
 from core.generating import GENERATORS, HEART_RATE_RANGE
 from core.jobs import JobState
+from core.labels import are_several
 from core.plots import linked
 from core.plots.signals import Panel, mean_and_spread
 from core.plots.style import GENERATED
@@ -59,10 +60,10 @@ def train_subjects(study: Study) -> list[str]:
 
 
 def train_labels(study: Study) -> list[str]:
-    """Return the labels of train beats; none where there is one at most."""
+    """Return the labels that generators are conditioned on; none where they are not several."""
     kept = content.kept_beats(study)
     found = kept.loc[kept["partition"] == "train", "label"].unique().tolist()
-    return sorted(str(label) for label in found if label) if len(found) > 1 else []
+    return sorted(str(label) for label in found if label) if are_several(found) else []
 
 
 def known_days(study: Study) -> list[str]:

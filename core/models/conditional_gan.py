@@ -146,7 +146,7 @@ class ConditionalGan:
         """
         codes = autoencoder.encode(beats)
         mixture = GaussianMixtureGenerator.fit(
-            codes, subjects, recordings, labels=labels, seed=seed
+            codes, subjects, recordings, labels=labels, decode=autoencoder.decode, seed=seed
         )
         k = codes.shape[1]
         m = len(mixture.components.mean)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +20,7 @@ from core.progress import Progress, Report, silent
 from core.recording import FloatArray, IntArray, StrArray
 
 Days = Literal["recorded", "new"]
+Decode = Callable[[FloatArray], FloatArray]
 
 LEVEL_WEIGHT = 2.0
 """Beats' worth of belief that a recording has the pooled noise level."""
@@ -42,6 +43,10 @@ BIC_DIMENSIONS = 4
 BEATS_A_DAY = 5
 """Beats drawn for one new day before the next begins: as many as an identifier averages. What is
 learned from many short days holds for further ones better than from a few long ones."""
+GAIN_DRAWS = 4
+"""Beats for each number of a code, drawn of a Gaussian to see how they spread."""
+GAIN_WEIGHT = 2.0
+"""Beats at which a recording's own spread in millivolts counts as much as its Gaussian's."""
 FLAT = 1e-4
 """Of the largest: the least standard deviation of a direction."""
 
@@ -142,6 +147,7 @@ class GaussianMixtureGenerator:
         recordings: npt.ArrayLike,
         *,
         labels: npt.ArrayLike | None = None,
+        decode: Decode | None = None,
         seed: int = 0,
         report: Report = silent,
     ) -> GaussianMixtureGenerator:
@@ -152,7 +158,9 @@ class GaussianMixtureGenerator:
             subjects: (n,) who each beat belongs to.
             recordings: (n,) which recording each beat belongs to.
             labels: (n,) a further condition, such as the beat type.
-            seed: For the search for beat types.
+            decode: Codes -> beats; with it, each Gaussian's beats spread in millivolts as those
+                that it was estimated from. Without, smoothed variances move some by a tenth.
+            seed: For the search for beat types, and the draws that tell how beats spread.
             report: Called after every recording; may raise `Cancelled`.
 
         Raises:
@@ -169,6 +177,9 @@ class GaussianMixtureGenerator:
         basis, inverse = _white_basis(exact, assignment)
         white = exact @ inverse
         mean, factor, own, level = _moments(white, assignment, condition[owner])
+
+        if decode is not None:
+            factor *= _gains(exact, assignment, mean, factor, basis, decode, seed)[:, None, None]
 
         group_mean = _means(white, group, len(groups))
         trust = np.bincount(group) / (np.bincount(group) + MEAN_WEIGHT)
@@ -495,6 +506,37 @@ def _moments(
             factor[index] = np.linalg.cholesky(_positive(covariance))
             own[index] = directions(scatter, len(member))
     return mean, factor, own, level
+
+
+def _gains(
+    codes: npt.NDArray[np.float64],
+    component: IntArray,
+    mean: npt.NDArray[np.float64],
+    factor: npt.NDArray[np.float64],
+    basis: npt.NDArray[np.float64],
+    decode: Decode,
+    seed: int,
+) -> npt.NDArray[np.float64]:
+    """Return (m,) what brings the spread of each Gaussian's beats to that of its real ones.
+
+    With few beats, their spread is trusted less, and the gain is nearer to 1.
+    """
+    gains = np.ones(len(mean))
+    draws = GAIN_DRAWS * len(basis)
+    white = np.random.default_rng([seed, 2]).standard_normal((draws, len(basis)))
+    white = np.linalg.qr(white - white.mean(axis=0))[0] * np.sqrt(draws - 1)
+    for index, rows in _by_value(component):
+        n = len(rows)
+        if n < 2:
+            continue
+        drawn = (mean[index] + white @ factor[index].T) @ basis
+        wanted, found = (
+            float(np.var(decode(some.astype(np.float32)), axis=0, ddof=1).sum())
+            for some in (codes[rows], drawn)
+        )
+        if wanted > 0 and found > 0:
+            gains[index] = (wanted / found) ** (n / (n + GAIN_WEIGHT) / 2)
+    return gains
 
 
 def _shrunk(

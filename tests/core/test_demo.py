@@ -10,6 +10,9 @@ import pytest
 import wfdb
 
 from benchmarks import make_demo
+from core.generating import check_current
+from core.options import MODEL_NAMES
+from core.study import Study
 
 DEMO = make_demo.DEMO_FOLDER
 MOST_BYTES = 2_000_000
@@ -69,3 +72,9 @@ def test_rate_and_amplitude_are_those_of_a_resting_adult(path: Path) -> None:
     ]
     assert 0.3 <= np.median(heights) <= 2.2
     assert np.abs(signal).max() < 3
+
+
+def test_every_model_of_the_shipped_study_is_of_this_version() -> None:
+    study = Study.open(DEMO.parent / "demo_study")
+    for name in MODEL_NAMES:
+        check_current(study, name)

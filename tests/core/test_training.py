@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from core.errors import Cancelled, UserError
 from core.models.autoencoder import Autoencoder
 from core.progress import Progress
 from core.study import Study, read_json
+from core.training import generator_labels
 
 MODELS = ["autoencoder", "mixture"]
 
@@ -125,3 +127,11 @@ def test_a_model_that_stands_on_another_autoencoder_is_refused(
         workflow.generate(folder, tmp_path / "x.npz", model="mixture")
     with pytest.raises(UserError, match="stands on another autoencoder"):
         workflow.train(folder, models=["authenticity"], preset="quick", seed=7)
+
+
+def test_beats_that_are_not_labelled_are_no_second_label(prepared_study: Path) -> None:
+    beats = Study.open(prepared_study).beats("train")
+    told = np.where(np.arange(len(beats)) < 10, "N", "")
+    assert generator_labels(replace(beats, label=told)) is None
+    several = np.where(np.arange(len(beats)) % 2, "N", "V")
+    assert generator_labels(replace(beats, label=several)) is several

@@ -66,6 +66,11 @@ def test_a_verdict_tells_its_probability_and_every_beat(trained: Path, open_page
     assert list(app.dataframe[0].value["Said"]) == ["synthetic", "synthetic", "real"]
     app = open_page("authenticity", **{"authenticity-section": "How far to trust the judge"})
     assert [m.value for m in app.metric] == ["0.610", "0.640", "0.240"]
+    assert list(app.dataframe[0].value["Kind"]) == [
+        "beats pieced together from two people",
+        "this study's GAN",
+    ]
+    assert list(app.dataframe[0].value["AUC"]) == ["0.930", "0.520"]
 
 
 def test_what_gave_it_away_and_copies_are_told(trained: Path, open_page: OpenPage) -> None:

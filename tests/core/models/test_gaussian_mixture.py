@@ -78,6 +78,24 @@ def test_the_noise_of_each_recording_is_its_own() -> None:
     assert loud / quiet == pytest.approx(3, rel=0.15)
 
 
+def test_decoded_beats_spread_as_the_real_ones_do() -> None:
+    codes, subjects, recordings = _people(n_subjects=2, n_recordings=1, n_beats=8)
+    codes[:8, 0] *= 30
+    weights = np.array([1.0, 100, 1, 1, 1, 1], dtype=np.float32)
+
+    def decode(some: np.ndarray) -> np.ndarray:
+        return (some * weights)[:, :, None]
+
+    def spread_over_real(model: GaussianMixtureGenerator) -> float:
+        drawn = decode(model.sample(["person 0"] * 3_000, seed=3))
+        real = decode(codes[subjects == "person 0"])
+        return float(np.sqrt(drawn.var(axis=0).sum() / real.var(axis=0, ddof=1).sum()))
+
+    plain = GaussianMixtureGenerator.fit(codes, subjects, recordings)
+    mended = GaussianMixtureGenerator.fit(codes, subjects, recordings, decode=decode)
+    assert abs(spread_over_real(mended) - 1) < abs(spread_over_real(plain) - 1) / 2
+
+
 def test_a_recording_with_two_beat_types_keeps_both() -> None:
     rng = np.random.default_rng(0)
     kinds = np.repeat([-6.0, 6.0], [150, 50])
