@@ -16,7 +16,7 @@ run: $(VENV)/run.stamp  ## start the dashboard, on http://127.0.0.1:8501 (PORT=N
 	$(BIN)/python -m streamlit run app.py --server.port=$(PORT)
 
 test: $(VENV)/dev.stamp lint  ## run the checks and all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 lint: $(VENV)/dev.stamp  ## check style and types
 	$(BIN)/ruff check .
