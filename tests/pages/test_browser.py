@@ -190,7 +190,7 @@ def test_from_upload_to_identification(address: str, page: Page, recordings: Pat
     see(page, "Upload directories")
     expect(upload).to_have_count(1)
     upload.set_input_files(recordings)
-    expect(page.get_by_test_id("stFileUploaderFile").first).to_be_visible(timeout=SHORT_MS)
+    expect(page.get_by_role("button", name="Remove cohort/").first).to_be_visible(timeout=SHORT_MS)
     press(page, "Prepare")
     see(page, "Recordings used", timeout=LONG_MS)
     see(page, "6 of 6")
