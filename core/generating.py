@@ -175,7 +175,7 @@ def draw_beats(
         synthetic=np.ones(len(signals), dtype=np.bool_),
     )
     if days == "new":
-        stamp = (study.folder / "beats.parquet").stat().st_mtime_ns
+        stamp = _version(study)
         variation = _day_variation(study.folder, stamp)
         beats = variation.apply(beats, seed=seed, change_rate=heart_rate is None)
     return replace(beats, signals=_normalised(study, beats.signals))
@@ -188,6 +188,11 @@ def _normalised(study: Study, signals: FloatArray) -> FloatArray:
     from core.preprocessing.beats import normalise
 
     return normalise(signals, study.info.options.normalisation)
+
+
+def _version(study: Study) -> int:
+    """Return what changes when the study's beat table does: caches go by it."""
+    return (study.folder / "beats.parquet").stat().st_mtime_ns
 
 
 @lru_cache(maxsize=8)
@@ -412,7 +417,7 @@ def _rhythm_of_day(
         weight = home.intervals / (home.intervals + SDNN_INTERVALS)
         square = weight * home.sdnn_s**2 + (1 - weight) * own.sdnn_s**2
         return replace(own, sdnn_s=min(float(np.sqrt(square)), MAX_SDNN * home.rr_s))
-    stamp = (study.folder / "beats.parquet").stat().st_mtime_ns
+    stamp = _version(study)
     spread = _day_variation(study.folder, stamp).rate_spread
     deviation = float(np.clip(rng.standard_normal(), -LARGEST, LARGEST))
     mean = usual.mean_s * float(np.exp(spread * deviation))
@@ -428,7 +433,7 @@ def _course_of(
     rng: np.random.Generator,
 ) -> npt.NDArray[np.float64]:
     """Return the traits (n, q) that beats in a row are to have, by the intervals around them."""
-    stamp = (study.folder / "beats.parquet").stat().st_mtime_ns
+    stamp = _version(study)
     spread = max(rhythm.sdnn_s, np.finfo(np.float64).tiny)
     return _fitted_course(study.folder, stamp).draw(
         home.subject, (rr - rhythm.mean_s) / spread, rng
@@ -490,7 +495,7 @@ def _draw_rows(
 
 def _usual(study: Study, home: _Home) -> Usual:
     """Return what most train beats of a home look like."""
-    stamp = (study.folder / "beats.parquet").stat().st_mtime_ns
+    stamp = _version(study)
     beats = _train_beats(study.folder, stamp)
     mine = beats.recording == home.recording
     if home.label:
@@ -546,7 +551,7 @@ def _series(study: Study) -> dict[str, list[npt.NDArray[np.float64]]]:
 
 def _study_rhythms(study: Study) -> dict[str, Rhythm]:
     """Return each subject's rhythm, from the train part."""
-    stamp = (study.folder / "beats.parquet").stat().st_mtime_ns
+    stamp = _version(study)
     return _fitted(study.folder, stamp)
 
 
