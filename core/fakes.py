@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 from scipy import ndimage
 
-from core.beat_set import BeatSet, concatenate
+from core.beat_set import BeatSet
 from core.ecgsyn import draw_hearts, simulate
 from core.options import PreprocessingOptions
 from core.preprocessing.beats import normalise
@@ -225,22 +225,6 @@ def make_kind(
     signals = KINDS[kind](beats, np.random.default_rng(seed), options)
     signals = normalise(np.ascontiguousarray(signals, dtype=np.float32), options.normalisation)
     return replace(beats, signals=signals, synthetic=np.ones(len(beats), np.bool_))
-
-
-def make_fakes(
-    beats: BeatSet,
-    *,
-    seed: int,
-    options: PreprocessingOptions | None = None,
-    kinds: Sequence[str] = tuple(KINDS),
-) -> BeatSet:
-    """Return one fake for each beat, of the same subject, the kinds in turn."""
-    turn = np.arange(len(beats)) % len(kinds)
-    sets = [
-        make_kind(kind, beats.take(turn == number), seed=seed + number, options=options)
-        for number, kind in enumerate(kinds)
-    ]
-    return concatenate([fakes for fakes in sets if len(fakes)])
 
 
 def _as_prepared(
