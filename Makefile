@@ -13,10 +13,10 @@ help:  ## show what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
 
 run: $(VENV)/run.stamp  ## start the dashboard, on http://127.0.0.1:8501 (PORT=N for another)
-	$(BIN)/python -m streamlit run app.py --server.port=$(PORT)
+	MALLOC_ARENA_MAX=2 $(BIN)/python -m streamlit run app.py --server.port=$(PORT)
 
 test: $(VENV)/dev.stamp lint  ## run the checks and all tests
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/dev.stamp  ## check style and types
 	$(BIN)/ruff check .

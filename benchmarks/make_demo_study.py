@@ -2,8 +2,9 @@
 
     python -m benchmarks.make_demo_study
 
-Prepares ``assets/demo``, trains every model quickly with seed 0, evaluates, and puts the study in
-``assets/demo_study``, where an older one may stand. It takes a few minutes.
+Prepares 12 subjects of ``assets/demo``, trains every model quickly with seed 0, evaluates, and puts
+the study in ``assets/demo_study``, where an older one may stand. It takes a few minutes. The other
+subjects are strangers to the study: to try "cannot tell" and to enroll.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from core.progress import Progress
 
 ROOT = Path(__file__).resolve().parents[1]
 SEED = 0
+SUBJECTS = 12
 
 
 def _show(progress: Progress) -> None:
@@ -31,7 +33,7 @@ def main() -> None:
     os.chdir(ROOT)
     with tempfile.TemporaryDirectory(dir=ROOT / "assets") as temporary:
         study = Path(temporary) / "demo_study"
-        cohort = [Path("assets/demo")]
+        cohort = sorted(Path("assets/demo").iterdir())[:SUBJECTS]
         workflow.prepare(cohort, study, name=workflow.DEMO_NAME, report=_show)
         workflow.train(study, preset="quick", seed=SEED, report=_show)
         workflow.evaluate(study, seed=SEED, report=_show)

@@ -35,6 +35,10 @@ def _split(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
+def _leads(text: str) -> tuple[str, ...] | str:
+    return "all" if text == "all" else tuple(_split(text))
+
+
 def _seed(text: str) -> int:
     seed = int(text)
     if not 0 <= seed < 2**31:
@@ -54,7 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
     def verb(name: str, text: str, run: Run) -> _Parser:
         one: _Parser = verbs.add_parser(name, help=text, description=f"{text}. {NOTICE}")
         one.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
-        one.set_defaults(run=run)
+        one.set_defaults(run=run, say=_say)
         return one
 
     def source_rate(one: _Parser) -> None:
@@ -70,7 +74,9 @@ def build_parser() -> argparse.ArgumentParser:
     one.add_argument("--study", required=True, metavar="DIR", help="folder of the new study")
     one.add_argument("--sampling-rate", type=float, metavar="HZ", help="rate of the study")
     source_rate(one)
-    one.add_argument("--leads", metavar="NAME,...|all", help="leads to keep (default: one)")
+    one.add_argument(
+        "--leads", type=_leads, metavar="NAME,...|all", help="leads to keep (default: one)"
+    )
     one.add_argument("--split", metavar="session|record|subject|time|random|none")
     one.add_argument("--subject-from", metavar="header|folder|file")
     for name in ("highpass-hz", "lowpass-hz", "smoothing-ms", "before-s", "after-s"):
@@ -205,6 +211,17 @@ def build_parser() -> argparse.ArgumentParser:
     source_rate(one)
 
     one = verb(
+        "measure",
+        "Measure recordings: rate, PR, QRS, QT, variability, quality",
+        _function("measure"),
+    )
+    one.add_argument("files", nargs="+", metavar="FILE")
+    one.add_argument("--leads", type=_leads, metavar="NAME,...|all", help="default: one")
+    one.add_argument("--pdf", metavar="OUT", help="print them at true scale, too")
+    one.set_defaults(say=_say_measures)
+    source_rate(one)
+
+    one = verb(
         "evaluate", "Compute every figure of a study, with its protocol", _function("evaluate")
     )
     one.add_argument("study", metavar="DIR")
@@ -219,7 +236,7 @@ def _function(name: str) -> Run:
     def run(args: argparse.Namespace, report: Report) -> Any:
         from core import workflow
 
-        words = {k: v for k, v in vars(args).items() if k not in ("verb", "run", "json")}
+        words = {k: v for k, v in vars(args).items() if k not in ("verb", "run", "say", "json")}
         return getattr(workflow, name)(**words, report=report)
 
     return run
@@ -234,7 +251,7 @@ def _prepare(args: argparse.Namespace, report: Report) -> Any:
         if getattr(args, name, None) is not None
     }
     if args.leads is not None:
-        values["leads"] = "all" if args.leads == "all" else tuple(_split(args.leads))
+        values["leads"] = args.leads
     if args.notch_hz is not None and args.notch_hz.isdigit():
         values["notch_hz"] = int(args.notch_hz)
     options = parse_options(PrepareOptions, values)
@@ -272,10 +289,26 @@ def _say(result: Any, indent: str = "") -> None:
             for entry in value:
                 flat = {k: v for k, v in entry.items() if not isinstance(v, dict | list)}
                 print(f"{indent}  " + ", ".join(f"{k} {v}" for k, v in flat.items()))  # noqa: T201
+        elif isinstance(value, list) and value and all(isinstance(v, bool) for v in value):
+            print(f"{indent}{key}: {sum(value)} of {len(value)}")  # noqa: T201
         elif isinstance(value, list):
             print(f"{indent}{key}: " + ", ".join(str(v) for v in value))  # noqa: T201
         elif not isinstance(value, dict):
             print(f"{indent}{key}: {value}")  # noqa: T201
+
+
+def _say_measures(result: Any) -> None:
+    """Print what was measured on each file for people: a line a figure, with its unit."""
+    from core.measuring import measure_rows
+
+    for entry in result["results"]:
+        print(f"{entry['file']}:")  # noqa: T201
+        for name, value in measure_rows(entry["measures"]) if entry["measures"] else ():
+            print(f"  {name}: {value}")  # noqa: T201
+        for remark in [*entry["remarks"], *([entry["error"]] if "error" in entry else [])]:
+            print(f"  {remark}")  # noqa: T201
+    if "pdf" in result:
+        print(f"Printed into {result['pdf']}")  # noqa: T201
 
 
 def _unexpected(error: Exception) -> str:
@@ -298,7 +331,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if args.json:
             print(json.dumps(result, allow_nan=False), flush=True)  # noqa: T201
         else:
-            _say(result)
+            args.say(result)
             sys.stdout.flush()
     except UserError as error:
         sys.stderr.write(f"{error}\n")

@@ -1,4 +1,4 @@
-"""Real and generated beats -> what a viewer compares: nearest beats, points, mixed rounds."""
+"""Real and generated beats -> what a viewer compares: nearest beats, mixed rounds."""
 
 from __future__ import annotations
 
@@ -8,13 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from core import projection
 from core.beat_set import BeatSet, BoolArray, concatenate
 from core.errors import UserError, did_you_mean
 from core.recording import FloatArray, IntArray, StrArray
 
-POINTS_EACH = 300
-"""Beats of each kind in a plane: t-SNE of twice as many takes about two seconds."""
 ROUND_BEATS = 10
 EXCHANGED_BEATS = 3
 """Beats of a row that are exchanged."""
@@ -30,8 +27,6 @@ PARTS: dict[str, tuple[float, float]] = {
 80 to 120 ms lies within its window."""
 KEPT_DIGITS = 4
 """Decimal digits of a round's largest value: real and generated beats are told to as many."""
-
-PointArray = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,25 +55,6 @@ def nearest_beat(beat: FloatArray, others: FloatArray, sampling_rate: float) -> 
     from core.evaluation.privacy import nearest_distances
 
     return int(np.argmin(nearest_distances(others, beat[None], sampling_rate)))
-
-
-def plane(
-    real: FloatArray, generated: FloatArray, *, method: str, seed: int = 0
-) -> tuple[PointArray, PointArray]:
-    """Return real and generated beats as points (n, 2) of one plane, as many of each.
-
-    Args:
-        real: (n_real, n_samples, n_leads).
-        generated: (n_generated, n_samples, n_leads).
-        method: ``PCA`` or ``t-SNE``.
-        seed: Of t-SNE, and of which beats are left out where there are more of one kind or more
-            than `POINTS_EACH`.
-    """
-    rng = np.random.default_rng(seed)
-    n = min(len(real), len(generated), POINTS_EACH)
-    both = np.concatenate([_some(real, n, rng), _some(generated, n, rng)])
-    points = projection.pca(both) if method == "PCA" else projection.tsne(both, seed=seed)
-    return points[:n], points[n:]
 
 
 def is_enough(real: BeatSet, *, in_a_row: bool, n: int = ROUND_BEATS) -> bool:
@@ -204,10 +180,6 @@ def _row_starts(beats: BeatSet, n: int) -> list[int]:
     """Return the positions from which n beats are of one recording."""
     names = beats.recording
     return [i for i in range(len(beats) - n + 1) if names[i] == names[i + n - 1]]
-
-
-def _some(beats: FloatArray, n: int, rng: np.random.Generator) -> FloatArray:
-    return beats[np.sort(rng.choice(len(beats), n, replace=False))]
 
 
 def _of_many_subjects(subjects: StrArray, n: int, rng: np.random.Generator) -> IntArray:

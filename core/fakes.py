@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from core.beat_set import BeatSet
 from core.ecgsyn import draw_hearts, simulate
@@ -57,7 +57,7 @@ def over_smoothed(
     result = np.empty_like(beats.signals)
     for width in np.unique(half):
         mine = half == width
-        result[mine] = ndimage.uniform_filter1d(
+        result[mine] = scipy.ndimage.uniform_filter1d(
             beats.signals[mine], 2 * int(width) + 1, axis=1, mode="nearest"
         )
     return result

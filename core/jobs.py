@@ -6,7 +6,8 @@ A job lies in ``<folder>/runs/<id>/``:
 - ``state.json``: status and progress, replaced atomically at most every `STATE_EVERY_S`;
 - ``progress.jsonl``: a line a report that has metrics, for live curves;
 - ``heartbeat``: touched by the worker while it works;
-- ``cancel``: its existence asks the worker to stop;
+- ``cancel``: its existence asks the worker to stop: at its next report or, where that is too
+  long in coming, by ending its process;
 - ``result.json`` and ``log.txt``.
 
 The files, not a future, are the truth: page, browser, dashboard and scheduler may all be gone.
@@ -21,6 +22,8 @@ import math
 import os
 import re
 import secrets
+import shutil
+import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -31,6 +34,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
+import psutil
 
 from core import cluster
 from core.errors import Cancelled, UserError, did_you_mean
@@ -56,6 +60,7 @@ VERBS: dict[str, str] = {
     "remove_enrolled": cluster.INFER,
     "undo_gallery": cluster.INFER,
     "peaks": cluster.INFER,
+    "measure": cluster.INFER,
     "export": cluster.INFER,
     "write_report": cluster.INFER,
 }
@@ -66,18 +71,25 @@ WRITERS = frozenset(
 )
 """Verbs that change a study: one of them at a time."""
 
-WITHOUT_STUDY = frozenset({"peaks"})
-PATH_ARGUMENTS = frozenset({"study", "out", "file", "files", "sources"})
+WITHOUT_STUDY = frozenset({"peaks", "measure"})
+PATH_ARGUMENTS = frozenset({"study", "out", "pdf", "file", "files", "sources"})
 """Arguments that name files: a worker elsewhere has another current folder."""
 
 WORKFLOW = "core.workflow"
 STATE_EVERY_S = 0.2
 METRICS_EVERY_S = 0.05
 HEARTBEAT_EVERY_S = 2.0
-FRESH_S = 10.0
-"""A heartbeat younger than this is believed without asking for the process."""
+LOOK_EVERY_S = 0.1
+GRACE_S = 0.6
+"""What a step has to hear that it is cancelled, before the worker's process is ended."""
+RESTART_S = 30.0
+"""How long a local worker that died may take to be there again, before its job is given up."""
 STALE_S = 60.0
 """A heartbeat older than this, or a job unsubmitted for so long, is given up."""
+MIN_PACE_S = 2.0
+"""A stage that was watched for less tells nothing of how long it will take."""
+KEPT = 50
+"""Ended jobs a verb that changes no study; older ones go at the next one, and what they drew."""
 
 _ID = re.compile(r"\d{8}-\d{6}-\d{6}-[0-9a-f]{6}")
 _logger = logging.getLogger(__name__)
@@ -97,8 +109,12 @@ class JobState:
         total: Units of the stage in all; 0 if unknown.
         message: Why it failed, in one sentence; else empty.
         created: When it was submitted, in seconds since 1970.
-        started: When its present run began; None if it has not.
+        started: When a worker first began it since it was submitted or resumed; None if it has not.
         finished: When it ended; None if it has not.
+        runs: How often it was begun: by more than one it went on after it had been stopped.
+        remaining_s: What its present stage will still take, at the pace that it has had so far;
+            None if that is not known.
+        stopping: Whether it was asked to stop and has not yet.
         history: For curves, a dict a report: ``time``, ``stage``, ``done``, ``total``,
             ``metrics``; only from `read_job`.
         result: What the function returned, if JSON can hold it; only from `read_job`.
@@ -116,6 +132,9 @@ class JobState:
     created: float
     started: float | None
     finished: float | None
+    runs: int
+    remaining_s: float | None
+    stopping: bool
     folder: Path
     history: list[dict[str, Any]] = field(default_factory=list)
     result: Any = None
@@ -161,6 +180,7 @@ def submit(
     plain = json.loads(json.dumps(_absolute({**study, **arguments})))
     with _submissions(workspace):
         _refuse_conflict(folder, verb, plain, workspace)
+        _forget_oldest(folder, verb)
         job = _create(folder, verb, plain, workspace)
     _send(job, functions)
     return job.name
@@ -184,7 +204,9 @@ def read_job(folder: Path, job_id: str) -> JobState:
 
 
 def cancel(folder: Path, job_id: str) -> None:
-    """Ask a job to stop; what it finished stays. Nothing happens if it has ended.
+    """Ask a job to stop, which it does within 2 s; what it finished stays, as its checkpoint does.
+
+    Nothing happens if it has ended. On a cluster elsewhere it stops at its next report.
 
     Raises:
         UserError: There is no such job.
@@ -192,7 +214,7 @@ def cancel(folder: Path, job_id: str) -> None:
     state = _require(folder, job_id)
     if state.active or state.status == "interrupted":
         (state.folder / "cancel").touch()
-        if state.status != "running":
+        if state.status != "running" or _worker_is_dead(state.folder):
             _update(state.folder, status="cancelled", finished=time.time())
 
 
@@ -219,8 +241,9 @@ def resume(
     with _submissions(place):
         _refuse_conflict(folder, state.verb, state.arguments, place)
         (state.folder / "cancel").unlink(missing_ok=True)
-        attempt = _read_json(state.folder / "state.json").get("attempt", 0) + 1
-        _write_state(state.folder, _first_state(attempt))
+        before = _read_json(state.folder / "state.json")
+        again = _first_state(before.get("attempt", 0) + 1)
+        _write_state(state.folder, {**again, "run": before.get("run", 0)})
     _send(state.folder, functions, workspace=place)
 
 
@@ -237,11 +260,11 @@ def run_job(job_folder: str, attempt: int, functions: str = WORKFLOW) -> None:
     if state.get("attempt") != attempt or state.get("status") not in ("queued", "running"):
         return
     run = state.get("run", 0) + 1
-    _update(
-        job, status="running", run=run, started=time.time(), worker=cluster.this_process(), stage=""
-    )
+    started = state.get("started", time.time())
+    worker = cluster.this_process()
+    _update(job, status="running", run=run, started=started, worker=worker, stage="", since=None)
     reporter = _Reporter(job, attempt, run)
-    with _heartbeat(job), _log(job):
+    with _log(job), _watch(job, own_process=_is_local(state)):
         ending = _run(job, functions, reporter)
     if _read_json(job / "state.json").get("attempt") == attempt:
         reporter.flush()
@@ -283,6 +306,7 @@ class _Reporter:
         self.latest: dict[str, Any] = {}
         self._job, self._attempt, self._run = job, attempt, run
         self._next_state = self._next_metrics = 0.0
+        self._since: tuple[float, int] = (0.0, 0)
         self._waiting = ""
 
     def __call__(self, progress: Progress) -> None:
@@ -290,6 +314,7 @@ class _Reporter:
         if progress.stage != self.latest.get("stage"):
             self.flush()
             self._next_metrics = 0.0
+            self._since = (time.time(), int(progress.done))
             _logger.info("%s", progress.stage)
         self.latest = {
             "stage": progress.stage,
@@ -313,7 +338,7 @@ class _Reporter:
                 raise Cancelled
             if _read_json(self._job / "state.json").get("attempt") != self._attempt:
                 raise Cancelled
-            _update(self._job, **self.latest)
+            _update(self._job, **self.latest, since=self._since, told=time.time())
 
     def flush(self) -> None:
         """Write the line of metrics that came too soon after the one before."""
@@ -324,24 +349,47 @@ class _Reporter:
 
 
 @contextmanager
-def _heartbeat(job: Path) -> Iterator[None]:
-    """Touch the job's heartbeat from a thread, as long as this process can."""
+def _watch(job: Path, *, own_process: bool) -> Iterator[None]:
+    """Touch the job's heartbeat and look for its cancelling from a thread, as long as it can.
+
+    A step that does not report soon after it was cancelled is ended with its process, if that is
+    this job's own: the cluster starts the worker again, and what counts is on disk.
+    """
     ended = threading.Event()
 
-    def beat() -> None:
-        while True:
-            with suppress(OSError):
-                (job / "heartbeat").touch()
-            if ended.wait(HEARTBEAT_EVERY_S):
-                return
+    def look() -> None:
+        next_beat = time.monotonic()
+        patience = math.inf
+        while not ended.wait(LOOK_EVERY_S):
+            now = time.monotonic()
+            if now >= next_beat:
+                next_beat = now + HEARTBEAT_EVERY_S
+                with suppress(OSError):
+                    (job / "heartbeat").touch()
+            if own_process and patience == math.inf and (job / "cancel").exists():
+                patience = now + GRACE_S
+            if now >= patience and not ended.is_set():
+                _end_process(job)
 
-    thread = threading.Thread(target=beat, name=f"heartbeat-{job.name}", daemon=True)
+    with suppress(OSError):
+        (job / "heartbeat").touch()
+    thread = threading.Thread(target=look, name=f"watch-{job.name}", daemon=True)
     thread.start()
     try:
         yield
     finally:
         ended.set()
         thread.join()
+
+
+def _end_process(job: Path) -> None:
+    """End this worker in the middle of a step, and whatever it has started."""
+    _logger.info("cancelled in the middle of a step")
+    _update(job, status="cancelled", finished=time.time())
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @contextmanager
@@ -386,6 +434,21 @@ def _create(folder: Path, verb: str, arguments: dict[str, Any], workspace: Path)
             folder, f"cannot be written ({error.strerror})", "Choose a folder that you may write to"
         ) from None
     return job
+
+
+def _forget_oldest(folder: Path, verb: str) -> None:
+    """Remove the oldest ended jobs of a verb that changes no study, with their own exports."""
+    if verb in WRITERS:
+        return
+    jobs = list_jobs(folder)
+    old = [job for job in jobs if job.verb == verb and not job.active][KEPT:]
+    ids = {job.id for job in old}
+    wanted = {job.arguments.get("out") for job in jobs if job.id not in ids}
+    for job in old:
+        out = job.arguments.get("out")
+        if out and out not in wanted and Path(out).parent == folder.absolute() / "exports":
+            Path(out).unlink(missing_ok=True)
+        shutil.rmtree(job.folder, ignore_errors=True)
 
 
 def _first_state(attempt: int) -> dict[str, Any]:
@@ -491,6 +554,9 @@ def _read(job: Path, *, whole: bool = False) -> JobState | None:
         created=description["created"],
         started=state.get("started"),
         finished=state.get("finished"),
+        runs=state.get("run", 0),
+        remaining_s=_remaining_s(state),
+        stopping=state["status"] == "running" and (job / "cancel").exists(),
         folder=job,
         history=_read_history(job / "progress.jsonl") if whole else [],
         result=_read_json(job / "result.json", missing=None) if whole else None,
@@ -509,16 +575,38 @@ def _true_status(job: Path, state: Mapping[str, Any]) -> Status:
         waiting = time.time() - state["queued"] < STALE_S if address is None else None
         alive = cluster.is_alive(address) if address is not None else waiting
         return "queued" if alive else "interrupted"
-    worker_alive = cluster.process_is_alive(**state["worker"])
+    dead = cluster.process_is_alive(**state["worker"]) is False
     try:
         age = time.time() - (job / "heartbeat").stat().st_mtime
     except FileNotFoundError:
         age = time.time() - state["started"]
-    if worker_alive is False:
+    if dead:
         # Dask starts a dead worker again, and its task, unless the scheduler died with it.
-        restarting = age < FRESH_S and address is not None and cluster.is_alive(address)
+        restarting = age < RESTART_S and address is not None and cluster.is_alive(address)
         return "running" if restarting else "interrupted"
     return "running" if age < STALE_S else "interrupted"
+
+
+def _worker_is_dead(job: Path) -> bool:
+    """Return whether the worker that a job runs in is known to have ended."""
+    worker = _read_json(job / "state.json").get("worker")
+    return worker is not None and cluster.process_is_alive(**worker) is False
+
+
+def _is_local(state: Mapping[str, Any]) -> bool:
+    """Return whether a job was given to a worker that `core.cluster` started, one job at a time."""
+    return "cluster" in state and cluster.Address(**state["cluster"]).is_local
+
+
+def _remaining_s(state: Mapping[str, Any]) -> float | None:
+    """Return what the present stage will still take, at its pace since its first report."""
+    if state["status"] != "running" or not state.get("since") or not state.get("total"):
+        return None
+    (since, begun_at), told = state["since"], state["told"]
+    if told - since < MIN_PACE_S or state["done"] <= begun_at:
+        return None
+    pace = (told - since) / (state["done"] - begun_at)
+    return float(max(0.0, pace * (state["total"] - state["done"]) - (time.time() - told)))
 
 
 def _read_history(path: Path) -> list[dict[str, Any]]:

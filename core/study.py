@@ -20,7 +20,7 @@ from core.beat_set import BeatSet
 from core.errors import UserError, did_you_mean
 from core.options import PrepareOptions, SignalKind
 from core.partitions import PARTITIONS
-from core.recording import FloatArray
+from core.recording import FloatArray, IntArray
 
 STUDY_VERSION = 1
 """Version of the study folder's layout; a folder of a newer version is refused."""
@@ -104,8 +104,12 @@ class Study:
         return self._table("features.parquet")
 
     def _table(self, name: str) -> pd.DataFrame:
+        from pyarrow.parquet import ParquetFile
+
         try:
-            return pd.read_parquet(self.folder / name)
+            with ParquetFile(self.folder / name) as file:
+                table: pd.DataFrame = file.read().to_pandas()
+                return table
         except (OSError, ValueError):
             raise UserError(
                 self.folder / name, "is missing or damaged", "Prepare the study again"
@@ -145,6 +149,7 @@ class Study:
         *,
         signal: SignalKind = "smoothed",
         rejected: bool = False,
+        subject: str | None = None,
     ) -> BeatSet:
         """Return beats of one partition, in order of recording and time.
 
@@ -152,6 +157,7 @@ class Study:
             partition: ``train``, ``validation``, ``test`` or ``all``.
             signal: ``smoothed`` (what models learn), ``clean`` or ``raw``.
             rejected: Whether beats that were rejected are among them.
+            subject: Whose beats only, read without those of the others; everybody's by default.
 
         Raises:
             UserError: Another partition or kind, or the study's files are damaged.
@@ -171,6 +177,8 @@ class Study:
             keep &= (table["partition"] == partition).to_numpy()
         if not rejected:
             keep &= (table["rejected"] == "").to_numpy()
+        if subject is not None:
+            keep &= (table["subject"] == subject).to_numpy()
         rows = np.flatnonzero(keep)
         chosen = table.iloc[rows]
         if signal == "smoothed":
@@ -197,6 +205,10 @@ class Study:
             recording=chosen["recording_name"].to_numpy(),
             **columns,
         )
+
+    def smoothed(self, rows: IntArray) -> FloatArray:
+        """Return the smoothed beats (n, n_samples, n_leads) of some rows of the table of beats."""
+        return np.asarray(self._beat_signals()[rows])
 
     def _beat_signals(self) -> FloatArray:
         path = self.folder / "beats.npy"

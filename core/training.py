@@ -5,19 +5,18 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from core import __version__
+from core import __version__, runs
 from core.alarms import alarms
 from core.beat_set import BeatSet, concatenate
-from core.elsewhere import as_elsewhere
+from core.durations import TIMING_FILE, Estimate, Stopwatch, estimate
 from core.errors import UserError
-from core.fakes import KINDS, make_kind
 from core.filling import Filled, extra_beats
 from core.generating import GENERATORS, check_current, draw_beats
 from core.labels import are_several
@@ -32,6 +31,8 @@ from core.options import (
 )
 from core.partitions import SPLIT_WORDS
 from core.progress import Report, silent
+from core.recording import FloatArray
+from core.snapshots import SAMPLES_FILE, SHOWN_BEATS, Recorder
 from core.study import Study, read_json, replace_folder, write_json, writing
 from core.sufficiency import sufficiency
 from core.tuning import best_settings, network_settings
@@ -51,9 +52,13 @@ HARD_KINDS = ("spliced",)
 """Kinds of fake of which the judge is shown several for each real beat."""
 HARD_COPIES = 3
 """So many: held-out train beats were told better than with one, by 0.01 of the AUC."""
+SAMPLES_SEED = 0
+"""Of the noise of the beats that are drawn to watch a training: the same at every step."""
 FEW_BEATS = 200
 """Below this the judge is shown a fake of each kind for each real beat."""
 
+IDENTIFIER_OPTIONS = ("target", "order", "balance", "augment")
+"""Options that only the identifier takes."""
 PENDING = "training.json"
 """What is being trained: it lets ``--resume`` go on without being told again."""
 
@@ -99,7 +104,8 @@ def train(
         there are enough beats, and what went wrong in a training.
 
     Raises:
-        UserError: The study is too small for a model, or has nothing to resume.
+        UserError: The study is too small for a model, has nothing to resume, or an option is for
+            a model that is not trained.
     """
     opened = Study.open(Path(study))
     folder = opened.folder
@@ -117,6 +123,7 @@ def train(
         if not models:
             raise UserError("--models", "names no model", f"Name some of {', '.join(MODEL_NAMES)}")
     options = parse_options(TrainOptions, values)
+    _refuse_without_identifier(options)
     for name in options.models:
         for needed in _needs(name, options):
             if needed not in options.models and not opened.has_model(needed):
@@ -133,9 +140,18 @@ def train(
         options = TrainOptions(**read_json(pending))
     outcome: dict[str, str] = {}
     with writing(folder):
+        if not pending.is_file():
+            runs.keep_models(opened)
         write_json(pending, options.model_dump(mode="json"))
         for name in (n for n in MODEL_NAMES if n in options.models):
             outcome[name] = _train_one(opened, name, options, report)
+        runs.record(
+            opened,
+            preset=options.preset,
+            seed=options.seed,
+            trained=tuple(outcome),
+            options=options.model_dump(mode="json", include=set(IDENTIFIER_OPTIONS)),
+        )
         pending.unlink()
     remarks = [sufficiency(opened)["verdict"]]
     for name in (n for n in options.models if n in GENERATORS):
@@ -146,6 +162,66 @@ def train(
         "seed": options.seed,
         "remarks": remarks,
     }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What a training would do with one model.
+
+    Attributes:
+        model: Its name.
+        kept: Whether it is left as it is, since it was trained so already.
+        stands_on: Models that it is made of; none where it learns from the beats alone.
+        missing: Those of them that are neither there nor among what is trained.
+        estimate: How long it should take.
+    """
+
+    model: ModelName
+    kept: bool
+    stands_on: tuple[str, ...]
+    missing: tuple[str, ...]
+    estimate: Estimate
+
+
+def plan(study: Study, options: TrainOptions) -> list[Step]:
+    """Return what `train` would do with each model, in order, and how long it should take."""
+    table = study.beat_table
+    beats = int(((table["partition"] == "train") & (table["rejected"] == "")).sum())
+    steps: list[Step] = []
+    for name in (n for n in MODEL_NAMES if n in options.models):
+        needs = _needs(name, options)
+        anew = {step.model for step in steps if not step.kept}
+        kept = (
+            study.has_model(name)
+            and not anew.intersection(needs)
+            and all(study.has_model(needed) for needed in needs)
+            and study.card(name).get("recipe") == _recipe(study, name, options)
+        )
+        there = [needed in options.models or study.has_model(needed) for needed in needs]
+        steps.append(
+            Step(
+                model=name,
+                kept=kept,
+                stands_on=needs,
+                missing=tuple(n for n, is_there in zip(needs, there, strict=True) if not is_there),
+                estimate=estimate(study, name, preset=options.preset, beats=max(1, beats)),
+            )
+        )
+    return steps
+
+
+def _refuse_without_identifier(options: TrainOptions) -> None:
+    """Refuse an option that would change nothing."""
+    if "identifier" in options.models:
+        return
+    usual = TrainOptions()
+    for name in IDENTIFIER_OPTIONS:
+        if getattr(options, name) != getattr(usual, name):
+            raise UserError(
+                f"--{name} {getattr(options, name)}",
+                "is for the identifier, which is not among --models",
+                "Add identifier to --models, or leave the option out",
+            )
 
 
 def _needs(name: ModelName, options: TrainOptions) -> tuple[str, ...]:
@@ -170,7 +246,8 @@ def _train_one(study: Study, name: ModelName, options: TrainOptions, report: Rep
     new = final.with_name(f".{name}.new")
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True)
-    model = FITS[name](study, options, checkpoint, report)
+    watch = Stopwatch(report, stage=f"train {name}", folder=checkpoint)
+    model = FITS[name](study, options, checkpoint, watch)
     model.save(new)
     own = read_json(new / "card.json") if (new / "card.json").is_file() else {}
     history = getattr(model, "history", None)
@@ -182,6 +259,11 @@ def _train_one(study: Study, name: ModelName, options: TrainOptions, report: Rep
     write_json(new / "card.json", {**own, **told, **_provenance(study, options), "recipe": recipe})
     if history:
         write_json(new / "history.json", [_plain(entry) for entry in history])
+    beats = len(study.beats("train"))
+    write_json(new / TIMING_FILE, watch.timing(preset=options.preset, beats=beats))
+    samples = checkpoint / SAMPLES_FILE
+    if samples.is_file():
+        samples.replace(new / SAMPLES_FILE)
     replace_folder(new, final)
     shutil.rmtree(checkpoint, ignore_errors=True)
     return "trained"
@@ -257,13 +339,32 @@ def generator_labels(beats: BeatSet) -> np.ndarray | None:
 def _fit_autoencoder(study: Study, options: TrainOptions, checkpoint: Path, report: Report) -> Any:
     from core.models.autoencoder import Autoencoder
 
+    beats = study.beats("train")
+    subject, shown = _shown_beats(beats)
+
+    def watch(model: Autoencoder, done: int, total: int) -> None:
+        def draw() -> FloatArray:
+            return model.decode(model.encode(shown))
+
+        Recorder(checkpoint, subject=subject, draw=draw, unit="epoch")(done, total)
+
     return Autoencoder.fit(
-        study.beats("train").signals,
+        beats.signals,
         preset=options.preset,
         seed=options.seed,
         report=report,
         checkpoint=checkpoint,
+        watch=watch,
     )
+
+
+def _shown_beats(beats: BeatSet) -> tuple[str, FloatArray]:
+    """Return the subject of most train beats, and some of its beats, far apart."""
+    names, counts = np.unique(beats.subject, return_counts=True)
+    subject = str(names[counts.argmax()])
+    own = np.flatnonzero(beats.subject == subject)
+    chosen = np.unique(np.linspace(0, len(own) - 1, SHOWN_BEATS).round().astype(int))
+    return subject, np.asarray(beats.signals[own[chosen]])
 
 
 def _fit_mixture(study: Study, options: TrainOptions, checkpoint: Path, report: Report) -> Any:
@@ -288,8 +389,17 @@ def _fit_gan(study: Study, options: TrainOptions, checkpoint: Path, report: Repo
     from core.models.conditional_gan import ConditionalGan
 
     beats = study.beats("train")
+    autoencoder = Autoencoder.load(study.model_folder("autoencoder"))
+    subject, _ = _shown_beats(beats)
+
+    def watch(model: ConditionalGan, done: int, total: int) -> None:
+        def draw() -> FloatArray:
+            return autoencoder.decode(model.sample([subject] * SHOWN_BEATS, seed=SAMPLES_SEED))
+
+        Recorder(checkpoint, subject=subject, draw=draw, unit="step")(done, total)
+
     return ConditionalGan.fit(
-        Autoencoder.load(study.model_folder("autoencoder")),
+        autoencoder,
         beats.signals,
         beats.subject,
         beats.recording,
@@ -298,6 +408,7 @@ def _fit_gan(study: Study, options: TrainOptions, checkpoint: Path, report: Repo
         seed=options.seed,
         report=report,
         checkpoint=checkpoint,
+        watch=watch,
     )
 
 
@@ -324,6 +435,8 @@ def _fit_authenticity(study: Study, options: TrainOptions, checkpoint: Path, rep
 
 def fake_panel(real: BeatSet, *, seed: int, prepared: PreprocessingOptions) -> dict[str, BeatSet]:
     """Return the fakes of each kind of `core.fakes` that a judge learns beside its real beats."""
+    from core.fakes import KINDS, make_kind
+
     rng = np.random.default_rng(seed)
     panel = {}
     for number, kind in enumerate(KINDS):
@@ -341,6 +454,9 @@ def foreign_panel(
     real: BeatSet, *, seed: int, prepared: PreprocessingOptions
 ) -> dict[str, BeatSet]:
     """Return real beats as of elsewhere, and fakes of them of the kinds that any device shows."""
+    from core.elsewhere import as_elsewhere
+    from core.fakes import make_kind
+
     rng = np.random.default_rng(seed)
     elsewhere = as_elsewhere(real.take(_half(len(real), rng)), rng)
     panel = {"real": elsewhere}

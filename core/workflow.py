@@ -63,6 +63,7 @@ __all__ = [
     "gallery",
     "generate",
     "identify",
+    "measure",
     "peaks",
     "prepare",
     "quiz",
@@ -342,6 +343,86 @@ def peaks(
             errors.append(error)
         results.append(entry)
     return _unless_all_failed(results, errors)
+
+
+def measure(
+    files: Sequence[str | Path],
+    *,
+    source_rate: float | None = None,
+    leads: Sequence[str] | str | None = None,
+    pdf: str | Path | None = None,
+    report: Report = silent,
+) -> dict[str, Any]:
+    """Measure recordings: rate, intervals, variability, quality; see `core.measuring`.
+
+    Args:
+        files: Recordings.
+        source_rate: Rate of recordings that tell none, in Hz.
+        leads: Names of leads, ``"all"``, or None for one.
+        pdf: Print the recordings into this file, a page or more each, at true scale.
+        report: Told about each file.
+
+    Returns:
+        ``{"results": [{"file", "heart_rate", "heart_rate_min", "heart_rate_max", "pr_ms",
+        "qrs_ms", "qt_ms", "qtc_ms", "qtc_fridericia_ms", "sdnn_ms", "rmssd_ms", "pnn50",
+        "lf_ms2", "hf_ms2", "lf_hf", "quality", "quality_verdict", "beats", "synthetic",
+        "remarks", "measures"}]}``: beats a minute, ms (QTc by Bazett), quality from 0 to 1, None
+        where it cannot be told; ``measures`` is all that `core.measuring.measure_recording`
+        gives. A file that failed has ``error``. With `pdf` also ``pdf``, the file.
+
+    Raises:
+        UserError: Every file failed, or the PDF cannot be written.
+    """
+    from core.measuring import measure_recording
+    from core.plots.paper_print import check_pdf_path, print_recordings
+    from core.readers import read_recording
+
+    if pdf is not None:
+        check_pdf_path(pdf)
+    results: list[dict[str, Any]] = []
+    printed: list[tuple[Any, dict[str, Any]]] = []
+    errors: list[UserError] = []
+    wanted = cast(Any, leads)
+    for i, file in enumerate(files):
+        report(Progress("measure", i, len(files)))
+        try:
+            recording = read_recording(Path(file), source_rate=source_rate)
+            measures = measure_recording(recording, leads=wanted)
+        except UserError as error:
+            results.append({"file": str(file), **_measured(None), "error": str(error)})
+            errors.append(error)
+            continue
+        results.append({"file": str(file), **_measured(measures)})
+        if pdf is not None:
+            printed.append((recording, measures))
+    found = _unless_all_failed(results, errors)
+    if pdf is None:
+        return found
+    print_recordings(printed, Path(pdf), leads=wanted or "all")
+    return found | {"pdf": str(pdf)}
+
+
+def _measured(measures: dict[str, Any] | None) -> dict[str, Any]:
+    """Return the principal measures as plain values, None where there are none, and all of them."""
+    from core.measuring import INTERVALS, VARIABILITY
+
+    told: dict[str, Any] = measures or dict.fromkeys(("beats", "remarks", "synthetic"))
+    rate, intervals, judged, hrv = (
+        told.get(group, {}) for group in ("heart_rate", "intervals_ms", "quality", "hrv")
+    )
+    return {
+        "heart_rate": rate.get("mean"),
+        "heart_rate_min": rate.get("min"),
+        "heart_rate_max": rate.get("max"),
+        **{f"{name}_ms": intervals.get(name) for name in INTERVALS},
+        **{name: hrv.get(name) for name in VARIABILITY},
+        "quality": judged.get("score"),
+        "quality_verdict": judged.get("verdict"),
+        "beats": told["beats"],
+        "synthetic": told["synthetic"],
+        "remarks": told["remarks"] or [],
+        "measures": measures,
+    }
 
 
 def _unless_all_failed(results: list[dict[str, Any]], errors: list[UserError]) -> dict[str, Any]:

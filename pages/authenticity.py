@@ -2,130 +2,101 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pandas as pd
 import streamlit as st
 
-from core import jobs
 from core.fakes import WORDS
+from core.jobs import JobState
 from core.study import Study
 from pages.parts import (
-    content,
     figures_table,
     frame,
     job_panel,
     judgement,
+    probe_choice,
     quiz,
     sidebar,
-    uploads,
 )
+from pages.parts.looks import emphasis
+from pages.parts.probe_choice import Probe
+from pages.parts.words import share
 
-REAL_BEATS = 200
-"""Beats of a subject that are judged at a time."""
+VERB = "authenticate"
 SECTION_KEY = "authenticity-section"
 JUDGE, QUIZ, TRUST = "Judge beats", "Real or generated?", "How far to trust the judge"
 
 
-def choices(study: Study) -> dict[str, Path]:
-    """Return what can be judged without an upload: name -> file."""
-    found: dict[str, Path] = {}
-    for job in jobs.list_jobs(study.folder):
-        if job.verb == "generate" and job.status == job_panel.DONE:
-            asked = job.arguments
-            path = Path(asked["out"])
-            who = ", ".join(asked.get("subjects") or ["all"])
-            kind = f"strip of {asked['seconds']:g} s, " if asked.get("seconds") else ""
-            if path.is_file():
-                name = f"{who}, {kind}{asked['model']}, seed {asked['seed']} ({path.stem[-8:]})"
-                found.setdefault(name, path)
-    return found
-
-
-def real_choice(study: Study, subject: str) -> Path:
-    """Return a file of a subject's real beats: of the test part where it has some."""
-    beats = content.subject_beats(study, subject)
-    table = content.kept_beats(study)
-    test = (table.loc[table["subject"] == subject, "partition"] == "test").to_numpy()
-    chosen = beats.take(test) if test.any() else beats
-    return content.write_part(study, chosen.take(slice(0, REAL_BEATS)), "real", subject)
-
-
-def draw_choice(study: Study) -> None:
-    """Let the user choose a file or beats of the study; begin a job."""
-    generated = choices(study)
-    kinds = ["A person of the study", *(["Generated beats"] if generated else []), "A file"]
-    kind = st.segmented_control(
-        "What is to be judged?", kinds, default=kinds[0], required=True, key="judge-kind"
-    )
-    path: Path | None = None
-    ready = True
-    subject = name = None
-    upload = None
-    if kind == "A file":
-        upload = st.file_uploader(
-            "A recording, or a file of beats (.npz, .csv)",
-            accept_multiple_files=True,
-            key="judge-upload",
-            help="A recording of several files (.hea and .dat): choose all of them.",
-        )
-        ready = bool(upload)
-    elif kind == "Generated beats":
-        name = st.selectbox("Beats", list(generated), key="judge-generated")
-    else:
-        subject = st.selectbox("Subject", study.subjects, key="judge-subject")
-    if st.button("Judge", icon=":material/gavel:", disabled=not ready):
-        with job_panel.one_sentence():
-            if upload:
-                path = uploads.store_probe(upload)
-            elif name is not None:
-                path = generated[name]
-            elif subject is not None:
-                path = real_choice(study, subject)
-            if path is not None:
-                job_panel.submit(study.folder, "authenticate", file=str(path))
-                st.rerun()
+def begin(study: Study, probe: Probe) -> None:
+    """Begin a job that judges a probe, and show it."""
+    with job_panel.one_sentence():
+        job_panel.submit(study.folder, VERB, file=str(probe.make()))
+        st.rerun()
 
 
 def draw_judging(study: Study) -> None:
-    """Draw the choice of beats, and what the judge said last."""
-    draw_choice(study)
-    job = job_panel.first_time(
-        study.folder,
-        "authenticate",
-        lambda: job_panel.submit(
-            study.folder, "authenticate", file=str(real_choice(study, study.subjects[0]))
-        ),
-    )
-    done = job_panel.outcome(study.folder, job, key="judge")
+    """Draw the choice of beats, and what the judge said of them."""
+    probe = probe_choice.choose(study, VERB)
+    if probe is None:
+        return
+    job = probe_choice.newest(study, VERB, probe)
+    if job is None and job_panel.newest(study.folder, VERB) is None:
+        begin(study, probe)
+    again = job is not None
+    if (job is None or not job.active) and st.button(
+        "Judge again" if again else "Judge",
+        icon=":material/gavel:",
+        type="secondary" if again else emphasis(),
+    ):
+        begin(study, probe)
+    if job is None:
+        st.caption(f"Not judged yet: {probe.told}.")
+        return
+    draw_answer(study, job, probe)
+
+
+def draw_answer(study: Study, job: JobState, probe: Probe) -> None:
+    """Draw a judging that runs or failed, or what the judge said."""
+    done = job_panel.outcome(study.folder, job.id, key="judge")
     if done is not None:
-        own = Path(done.arguments["file"]) in choices(study).values()
-        judgement.draw(done, generated=own)
+        judgement.draw(study, done, probe)
+        probe_choice.draw_link(probe)
 
 
 def draw_trust(study: Study) -> None:
-    """Draw how well the judge tells held-out beats apart."""
+    """Draw how well the judge tells held-out beats apart, in words first."""
     card = study.card("authenticity")
-    with st.grid(3):
-        for key, label in (("accuracy", "Accuracy"), ("auc", "AUC"), ("brier", "Brier score")):
-            if isinstance(card.get(key), int | float):
-                st.metric(label, f"{card[key]:.3f}", border=True)
-    st.caption(f"{card.get('protocol', '')}. Accuracy 0.5 is chance; Brier 0.25 is a coin's.")
-    kinds = card.get("kinds") or {}
-    if kinds:
-        st.markdown("**By kind of fake, held-out beats of the train part**")
-        st.dataframe(
-            pd.DataFrame(
-                {
-                    "Kind": [WORDS.get(kind, kind) for kind in kinds],
-                    "AUC": [f"{found['auc']:.3f}" for found in kinds.values()],
-                }
-            ),
-            hide_index=True,
-            alt="How well the judge tells each kind of fake from real beats",
+    accuracy, auc = card.get("accuracy"), card.get("auc")
+    if isinstance(accuracy, int | float):
+        st.markdown(
+            f"Of beats that it had not learned from, the judge tells **{share(accuracy)}** right; "
+            "a coin gets 50 %."
         )
-        st.caption("AUC 0.5: it cannot tell this kind from real beats at all.")
-    figures_table.draw(study, only="authenticity")
+    with st.grid(3, min_column_width=140):
+        for value, label, meaning in (
+            (accuracy, "Accuracy", "Share told right; 0.5 is chance"),
+            (auc, "AUC", "How often a fake gets the higher probability of a pair; 0.5 is chance"),
+            (card.get("brier"), "Brier score", "Mean squared error of its probabilities; 0.25 is "
+             "a coin's, 0 is best"),
+        ):  # fmt: skip
+            if isinstance(value, int | float):
+                st.metric(label, f"{value:.3f}", border=True, help=meaning)
+    st.caption(f"{card.get('protocol', '')}.")
+    draw_kinds(card.get("kinds") or {})
+    with st.expander("Every figure with its protocol"):
+        figures_table.draw_table(study, only="authenticity")
+    figures_table.draw_button(study, only="authenticity")
+
+
+def draw_kinds(kinds: dict[str, dict[str, float]]) -> None:
+    """Draw which kinds of fakes the judge knows apart from real beats, the hardest first."""
+    if not kinds:
+        return
+    st.header("Which fakes it catches")
+    hardest = sorted(kinds, key=lambda kind: kinds[kind]["auc"])
+    rows = {WORDS.get(kind, kind): [f"{kinds[kind]['auc']:.3f}"] for kind in hardest}
+    figures_table.draw_small(
+        "Kind", rows, ["AUC"], alt="How well the judge tells each kind of fake, the hardest first"
+    )
+    st.caption("Held-out beats of the train part. AUC 0.5: told as by a coin; 1: always.")
 
 
 def draw(study: Study) -> None:

@@ -19,15 +19,33 @@ from pages.parts import (
     probe_choice,
     sidebar,
 )
+from pages.parts.looks import emphasis
+from pages.parts.probe_choice import Probe
 
+VERB = "identify"
 SECTION_KEY = "section"
 PERSON, LABEL, GALLERY, EVALUATION = "Who is it", "Which label", "Gallery", "Evaluation"
 NOBODY = "nobody: say who it is"
 
 
-def draw_choice(study: Study, people: list[str]) -> None:
-    """Let the user choose a probe, and a claimed person if there is one; begin a job."""
-    make_file, _ = probe_choice.choose(study, probe_choice.probe_recordings(study), key="probe")
+def begin(study: Study, probe: Probe, claimed: str | None = None) -> None:
+    """Begin a job that names the person, and one that verifies a claimed one; show them.
+
+    A claimed recording never joins the gallery: it would be verified against itself.
+    """
+    refresh = claimed is None and bool(st.session_state.get(gallery_editor.REFRESH_KEY))
+    with job_panel.one_sentence():
+        files = [str(probe.make())]
+        asked: dict[str, Any] = {"files": files, "per_beat": True}
+        more = {"refresh": True} if refresh else {}
+        job_panel.submit(study.folder, VERB, **asked, **more)
+        if claimed is not None:
+            job_panel.submit(study.folder, "verify", files=files, subject=claimed)
+        st.rerun()
+
+
+def draw_question(study: Study, probe: Probe, people: list[str], *, again: bool) -> None:
+    """Let the user name a claimed person if there is one; begin a job."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         claimed = None
         if people:
@@ -35,54 +53,40 @@ def draw_choice(study: Study, people: list[str]) -> None:
                 "Claimed to be",
                 [None, *people],
                 format_func=lambda name: name or NOBODY,
+                help="Somebody: whether it is that person. Nobody: who of all it is",
                 key="probe-claimed",
             )
-        pressed = st.button(
+        if st.button(
             "Identify" if claimed is None else "Verify",
             icon=":material/fingerprint:",
-            disabled=make_file is None,
-        )
-        if pressed and make_file is not None:
-            with job_panel.one_sentence():
-                begin(study, str(make_file()), claimed)
-                st.rerun()
+            type="secondary" if again else emphasis(),
+        ):
+            begin(study, probe, claimed)
     if claimed is None and st.session_state.get(gallery_editor.REFRESH_KEY):
         st.caption("A recording that is named with confidence joins the gallery (set there).")
 
 
-def begin(study: Study, file: str, claimed: str | None = None) -> str:
-    """Begin a job that names the person, and one that verifies a claimed one; return the first.
-
-    A claimed recording never joins the gallery: it would be verified against itself.
-    """
-    refresh = claimed is None and bool(st.session_state.get(gallery_editor.REFRESH_KEY))
-    asked: dict[str, Any] = {"files": [file], "per_beat": True}
-    job_id = job_panel.submit(
-        study.folder, "identify", **asked, **({"refresh": True} if refresh else {})
-    )
-    if claimed is not None:
-        job_panel.submit(study.folder, "verify", files=[file], subject=claimed)
-    return job_id
-
-
 def draw_probe(study: Study, card: dict[str, Any], people: list[str]) -> None:
     """Draw the choice of a probe and what is said of it."""
-    draw_choice(study, people)
-
-    def first() -> str:
-        recording = probe_choice.probe_recordings(study)[0]
-        return begin(study, str(probe_choice.recording_file(study, recording)))
-
-    job_id = job_panel.first_time(study.folder, "identify", first)
-    claim = answer.claim_of(study, job_id) if people else None
+    probe = probe_choice.choose(study, VERB)
+    if probe is None:
+        return
+    job = probe_choice.newest(study, VERB, probe)
+    if job is None and job_panel.newest(study.folder, VERB) is None:
+        begin(study, probe)
+    draw_question(study, probe, people, again=job is not None)
+    if job is None:
+        st.caption(f"Not compared yet: {probe.told}.")
+        return
+    claim = answer.claim_of(study, job, probe) if people else None
     if claim is not None:
         answer.draw_claim(study, claim)
-    done = job_panel.outcome(study.folder, job_id, key="identify")
+    done = job_panel.outcome(study.folder, job.id, key="identify")
     if done is not None and people:
         claimed = None if claim is None else str(claim.arguments["subject"])
-        answer.draw_person(study, done, card, claimed=claimed)
+        answer.draw_person(study, done, probe, card, claimed=claimed)
     elif done is not None:
-        answer.draw_label(done)
+        answer.draw_label(done, probe)
 
 
 def draw(study: Study) -> None:

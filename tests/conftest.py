@@ -13,6 +13,11 @@ from core import workflow
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the browser's journeys first: they are the longest, and workers should end together."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is None)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Real recordings beside the project; skipped without them, but an error in CI."""

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED
 
 import numpy as np
 import numpy.typing as npt
@@ -303,7 +304,7 @@ class AuthenticityJudge:
                 also = more & (extra_fold == fold)
                 if also.any():
                     of_extra[also] = machine.decision_function(extra[also])
-            machines[kind] = _machine().fit(shown_x, shown_fake)
+            machines[kind] = _rounded(_machine().fit(shown_x, shown_fake))
             if is_general[kind]:
                 own = np.concatenate([decisions[rows, number - 1], of_extra[more]])
                 truth = np.concatenate([is_fake, extra_kind[more] > 0])
@@ -364,7 +365,7 @@ class AuthenticityJudge:
             "centre": centre,
             "spread": spread,
             "reference": reference,
-            "white": _whitener(rows_real),
+            "white": _whitener(rows_real).astype(np.float32),
             "background": background,
             "real_centre": real_scale[0],
             "real_spread": np.maximum(real_scale[1], LEAST_VARIANCE),
@@ -542,7 +543,7 @@ class AuthenticityJudge:
             "arrays": self._arrays,
         }
         try:
-            temporary.write_bytes(skops.io.dumps(held))
+            temporary.write_bytes(skops.io.dumps(held, compression=ZIP_DEFLATED))
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -688,6 +689,13 @@ def _machine() -> Pipeline:
         StandardScaler(),
         SVC(C=KIND_PENALTY, kernel="rbf", class_weight="balanced"),
     )
+
+
+def _rounded(machine: Pipeline) -> Pipeline:
+    """Return a fitted machine whose support vectors are float32 numbers: half the file."""
+    vectors = machine[-1].support_vectors_
+    machine[-1].support_vectors_ = vectors.astype(np.float32).astype(np.float64)
+    return machine
 
 
 def _held_out(x: DoubleArray, is_fake: BoolArray, folds: FoldArray) -> DoubleArray:

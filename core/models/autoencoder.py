@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,6 +89,7 @@ class Autoencoder:
         seed: int = 0,
         report: Report = silent,
         checkpoint: Path | None = None,
+        watch: Watch | None = None,
     ) -> Autoencoder:
         """Learn from the beats of the train part.
 
@@ -97,6 +99,7 @@ class Autoencoder:
             seed: Same seed, beats and machine give the same autoencoder.
             report: Called after every epoch; may raise `Cancelled`.
             checkpoint: Folder to keep the state in after every epoch, and to go on from.
+            watch: Called at the start and after every epoch, before it is reported.
 
         Raises:
             UserError: Fewer than 8 beats, values that are not numbers, or beats all alike.
@@ -106,7 +109,13 @@ class Autoencoder:
         encoder, decoder = _build(basis, beats.shape[1:], seed)
         model = cls(encoder, decoder, [])
         model.history = _train(
-            model, beats, preset=preset, seed=seed, report=report, checkpoint=checkpoint
+            model,
+            beats,
+            preset=preset,
+            seed=seed,
+            report=report,
+            checkpoint=checkpoint,
+            watch=watch,
         )
         return model
 
@@ -155,6 +164,10 @@ class Autoencoder:
         return cls(
             load_model(folder / "encoder.keras"), load_model(folder / "decoder.keras"), history
         )
+
+
+Watch = Callable[[Autoencoder, int, int], None]
+"""Takes an autoencoder in training, and how many epochs are done of how many."""
 
 
 def _checked(beats: FloatArray) -> FloatArray:
@@ -288,6 +301,7 @@ def _train(
     seed: int,
     report: Report,
     checkpoint: Path | None,
+    watch: Watch | None,
 ) -> list[dict[str, float]]:
     import keras
     import tensorflow as tf
@@ -332,6 +346,8 @@ def _train(
     identity = f"{_fingerprint(beats)} {preset} {seed}"
     state = [*weights, *optimizer.variables]
     done, history = restore_state(checkpoint, state, identity=identity)
+    if watch is not None and not done:
+        watch(model, 0, epochs)
     for epoch in range(done, epochs):
         order = np.random.default_rng([seed, epoch]).permutation(n)
         totals = np.zeros(2)
@@ -341,6 +357,8 @@ def _train(
         loss, error = totals / steps
         history.append({"loss": float(loss), "error": float(error)})
         save_state(checkpoint, state, step=epoch + 1, history=history, identity=identity)
+        if watch is not None:
+            watch(model, epoch + 1, epochs)
         report(Progress(_STAGE, epoch + 1, epochs, history[-1]))
     return history
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from core.architecture import layers_of
 from core.models.autoencoder import Autoencoder
 from core.models.gaussian_mixture import Components, Days, Draw, GaussianMixtureGenerator
 from core.models.storage import (
@@ -87,6 +90,7 @@ class ConditionalGan:
         history: An entry every 50 steps: ``critic_loss``, ``generator_loss``, ``penalty``,
             ``critic_accuracy`` (share of pairs that the critic orders rightly) and ``spread``
             (of generated over real beats, median over recordings; before the calibration).
+        critic_layers: The critic's layers, for display: it is not kept after the training.
     """
 
     def __init__(
@@ -100,6 +104,7 @@ class ConditionalGan:
         self.mixture = mixture
         self.generator = generator
         self.history = history
+        self.critic_layers: list[dict[str, Any]] = []
         self._offset = offset
         self._gain = gain
         self._context = _Context(mixture.components)
@@ -127,6 +132,7 @@ class ConditionalGan:
         seed: int = 0,
         report: Report = silent,
         checkpoint: Path | None = None,
+        watch: Watch | None = None,
     ) -> ConditionalGan:
         """Learn from the beats of the train part.
 
@@ -140,6 +146,7 @@ class ConditionalGan:
             seed: Same seed, data and machine give the same generator.
             report: Called every 50 steps; may raise `Cancelled`.
             checkpoint: Folder to keep the state in at every report, and to go on from.
+            watch: Called at the start and before every report.
 
         Raises:
             UserError: No recording has two beats of one label.
@@ -150,7 +157,8 @@ class ConditionalGan:
         )
         k = codes.shape[1]
         m = len(mixture.components.mean)
-        generator = _build_generator(mixture.components, k, seed)
+        starts = _Starts(seed)
+        generator = _build_generator(mixture.components, k, seed, starts)
         model = cls(
             mixture,
             generator,
@@ -164,8 +172,10 @@ class ConditionalGan:
             codes,
             preset=preset,
             seed=seed,
+            starts=starts,
             report=report,
             checkpoint=checkpoint,
+            watch=watch,
         )
         model._calibrate(seed)
         return model
@@ -202,7 +212,8 @@ class ConditionalGan:
         self.mixture.save(folder)
         save_model(self.generator, folder / _GENERATOR)
         save_arrays(folder / _CALIBRATION, {"offset": self._offset, "gain": self._gain})
-        save_card(folder, {"model": "gan", "history": self.history})
+        told = {"history": self.history, "critic": self.critic_layers}
+        save_card(folder, {"model": "gan", **told})
 
     @classmethod
     def load(cls, folder: Path) -> ConditionalGan:
@@ -213,13 +224,15 @@ class ConditionalGan:
         """
         card = load_card(folder)
         calibration = load_arrays(folder / _CALIBRATION)
-        return cls(
+        model = cls(
             GaussianMixtureGenerator.load(folder),
             load_model(folder / _GENERATOR),
             calibration["offset"],
             calibration["gain"],
             card.get("history", []),
         )
+        model.critic_layers = card.get("critic", [])
+        return model
 
     def _white(self, draw: Draw, rng: np.random.Generator) -> FloatArray:
         """Return the generator's white numbers (n, k) for a draw."""
@@ -242,6 +255,10 @@ class ConditionalGan:
             w = self._white(Draw(which, mean[which], len(which)), rng)
             self._offset[index] = w.mean(axis=0)
             self._gain[index] = 1 / np.maximum(w.std(axis=0), FLAT)
+
+
+Watch = Callable[[ConditionalGan, int, int], None]
+"""Takes a GAN in training, not yet calibrated, and how many steps are done of how many."""
 
 
 class _Context:
@@ -281,7 +298,31 @@ def _generate(generator: Any, z: Any, u: Any, context: Any, subject: Any, label:
     return z * scale + out[:, :-1]
 
 
-def _condition_inputs(parts: Components) -> tuple[list[Any], list[Any]]:
+class _Starts:
+    """Initial weights, drawn in turn from a seed of their own.
+
+    Without them Keras draws from Python's global generator, as other threads of a worker do: the
+    same seed then gave one model or another.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._draws = random.Random(seed)
+
+    def _next(self) -> int:
+        return self._draws.randint(1, 10**9)
+
+    def dense(self) -> Any:
+        from keras import initializers
+
+        return initializers.GlorotUniform(seed=self._next())
+
+    def embedding(self) -> Any:
+        from keras import initializers
+
+        return initializers.RandomUniform(seed=self._next())
+
+
+def _condition_inputs(parts: Components, starts: _Starts) -> tuple[list[Any], list[Any]]:
     """Return the inputs context, subject and label, and what a network makes of them."""
     import keras
     from keras import layers
@@ -291,39 +332,43 @@ def _condition_inputs(parts: Components) -> tuple[list[Any], list[Any]]:
     label = keras.Input((), dtype="int64", name="label")
     made = [context]
     n_subjects, n_labels = len(np.unique(parts.subject)), len(np.unique(parts.label))
-    made.append(layers.Embedding(n_subjects, SUBJECT_UNITS, name="embed_subject")(subject))
-    made.append(layers.Embedding(n_labels, LABEL_UNITS, name="embed_label")(label))
+    for name, n, units, asked in (
+        ("embed_subject", n_subjects, SUBJECT_UNITS, subject),
+        ("embed_label", n_labels, LABEL_UNITS, label),
+    ):
+        embed = layers.Embedding(n, units, embeddings_initializer=starts.embedding(), name=name)
+        made.append(embed(asked))
     return [context, subject, label], made
 
 
-def _build_generator(parts: Components, k: int, seed: int) -> keras.Model:
+def _build_generator(parts: Components, k: int, seed: int, starts: _Starts) -> keras.Model:
     import keras
     from keras import layers
 
-    keras.utils.set_random_seed(seed)
     z = keras.Input((k,), name="z")
     u = keras.Input((NOISE_INPUTS,), name="u")
-    inputs, condition = _condition_inputs(parts)
+    inputs, condition = _condition_inputs(parts, starts)
     x = layers.Concatenate()([z, u, *condition])
     for _ in range(2):
-        x = layers.LeakyReLU(0.2)(layers.Dense(HIDDEN_UNITS)(x))
+        x = layers.LeakyReLU(0.2)(layers.Dense(HIDDEN_UNITS, kernel_initializer=starts.dense())(x))
     start = keras.initializers.RandomNormal(stddev=START, seed=seed)
     out = layers.Dense(k + 1, kernel_initializer=start, name="out")(x)
     return keras.Model([z, u, *inputs], out, name="generator")
 
 
-def _build_critic(parts: Components, n_features: int) -> keras.Model:
+def _build_critic(parts: Components, n_features: int, starts: _Starts) -> keras.Model:
     from keras import Input, Model, layers
 
     features = Input((n_features,), name="features")
-    inputs, condition = _condition_inputs(parts)
+    inputs, condition = _condition_inputs(parts, starts)
     x = features
     for _ in range(2):
-        x = layers.LeakyReLU(0.2)(layers.Dense(HIDDEN_UNITS)(x))
-    projected = layers.Dense(HIDDEN_UNITS, name="projection")(layers.Concatenate()(condition))
+        x = layers.LeakyReLU(0.2)(layers.Dense(HIDDEN_UNITS, kernel_initializer=starts.dense())(x))
+    project = layers.Dense(HIDDEN_UNITS, kernel_initializer=starts.dense(), name="projection")
+    projected = project(layers.Concatenate()(condition))
     score = layers.Add()(
         [
-            layers.Dense(1)(x),
+            layers.Dense(1, kernel_initializer=starts.dense())(x),
             layers.Dot(axes=1)([x, layers.Rescaling(HIDDEN_UNITS**-0.5)(projected)]),
         ]
     )
@@ -378,8 +423,10 @@ def _train(
     *,
     preset: Preset,
     seed: int,
+    starts: _Starts,
     report: Report,
     checkpoint: Path | None,
+    watch: Watch | None,
 ) -> list[dict[str, float]]:
     import keras
     import tensorflow as tf
@@ -406,7 +453,8 @@ def _train(
 
     generator = model.generator
     n_features = int(see(real_white[:1], home[:1]).shape[1])
-    critic = _build_critic(parts, n_features)
+    critic = _build_critic(parts, n_features, starts)
+    model.critic_layers = [layer.as_json() for layer in layers_of(critic)]
     averaged = [tf.Variable(v) for v in generator.trainable_variables]
     schedule = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, STEPS[preset], alpha=0.1)
     generator_optimizer = keras.optimizers.Adam(schedule, *BETAS)
@@ -491,6 +539,8 @@ def _train(
     done, history = restore_state(checkpoint, state, identity=identity)
     names = ("critic_loss", "generator_loss", "penalty", "critic_accuracy")
     totals = np.zeros(len(names))
+    if watch is not None and not done:
+        watch(model, 0, steps)
     for step in range(done, steps):
         decay = min(EMA_DECAY, (1 + step) / (10 + step))
         critic_loss, penalty, accuracy = critic_step(tf.constant([seed, 20 * step]))
@@ -505,6 +555,8 @@ def _train(
             history.append(entry)
             totals = np.zeros(len(names))
             save_state(checkpoint, state, step=step + 1, history=history, identity=identity)
+            if watch is not None:
+                watch(model, step + 1, steps)
             report(Progress(_STAGE, step + 1, steps, history[-1]))
     for slow, fast in zip(averaged, generator.trainable_variables, strict=True):
         fast.assign(slow)

@@ -132,11 +132,11 @@ class Cohort:
         return cls(
             sampling_rate,
             before_s,
-            mean,
-            axes,
-            sizes,
-            thin.mean(axis=0),
-            covariance,
+            _rounded(mean),
+            _rounded(axes),
+            _rounded(sizes),
+            _rounded(thin.mean(axis=0)),
+            _rounded(covariance),
             tuple(_half(x[:, :cut], subjects, shown) for cut in cuts),
             tuple(_half(x[:, cut:], subjects, shown) for cut in cuts),
         )
@@ -354,7 +354,13 @@ def _half(part: Array, subjects: StrArray, shown: npt.NDArray[np.intp]) -> Half:
         within += own.T @ own
     within = within / len(codes) + np.diag(HALF_FLOOR * sizes**2 + LEAST_SIZE)
     white = axes @ np.linalg.cholesky(np.linalg.inv(within))
-    return Half(mean, white, (rows[shown] - mean) @ white)
+    white = _rounded(white)
+    return Half(_rounded(mean), white, _rounded((rows[shown] - mean) @ white))
+
+
+def _rounded(values: Array) -> Array:
+    """Return values as float32 holds them: what is saved is what was learned, at half the size."""
+    return values.astype(np.float32).astype(np.float64)
 
 
 def _principal(rows: Array, most: int) -> tuple[Array, Array, Array]:

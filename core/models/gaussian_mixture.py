@@ -298,7 +298,8 @@ class GaussianMixtureGenerator:
         """Write ``mixture.npz`` and the card."""
         folder.mkdir(parents=True, exist_ok=True)
         parts = self.components
-        save_arrays(folder / _FILE, {f.name: getattr(parts, f.name) for f in fields(parts)})
+        arrays = {f.name: getattr(parts, f.name) for f in fields(parts)}
+        save_arrays(folder / _FILE, arrays, compressed=True)
         save_card(
             folder,
             {

@@ -10,15 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from core.models.storage import restore_state, save_state
 from core.progress import Progress, Report
 from core.recording import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
 
 Samples = Callable[[int, np.random.Generator], tuple[FloatArray, IntArray]]
 """Takes how many and a generator, returns inputs (n, n_samples, n_channels) and classes (n,)."""
@@ -67,6 +69,8 @@ def build_network(
     n_samples: int, n_channels: int, n_classes: int, settings: NetworkSettings, *, seed: int
 ) -> keras.Model:
     """Return an untrained network: (n, n_samples, n_channels) -> log-posteriors, embeddings."""
+    import keras
+
     seeds = iter(range(seed, seed + 1000))
 
     def glorot() -> keras.initializers.Initializer:
@@ -155,6 +159,9 @@ def train_network(
         report: Called after every epoch, once it can be resumed.
         checkpoint: Folder for the state after every epoch, or None.
     """
+    import keras
+    import tensorflow as tf
+
     optimizer = _optimizer(settings)
     optimizer.build(network.trainable_variables)
     average = keras.models.clone_model(network)
@@ -196,6 +203,8 @@ def _copy(values: list[Any], variables: list[Any]) -> None:
 
 
 def _optimizer(settings: NetworkSettings) -> keras.optimizers.Optimizer:
+    import keras
+
     steps = settings.epochs * max(1, settings.epoch_samples // settings.batch)
     warm_up = max(1, int(settings.warm_up * steps))
     rate = keras.optimizers.schedules.CosineDecay(
@@ -220,6 +229,8 @@ def _training_step(
 
     XLA stays off: it makes the LSTM ten times slower on a CPU.
     """
+    import tensorflow as tf
+
     n_classes = network.output_shape[0][-1]
     smooth = settings.label_smoothing
 
@@ -250,6 +261,8 @@ def _training_step(
 
 
 def _run_epoch(step: Any, inputs: FloatArray, classes: IntArray, batch: int) -> dict[str, float]:
+    import tensorflow as tf
+
     losses, right, seen = [], 0.0, 0
     for begin in range(0, max(1, len(inputs) - batch + 1), batch):
         chunk = slice(begin, begin + batch)

@@ -55,7 +55,7 @@ class LinearDiscriminant:
         """Write a ``.skops`` file."""
         import skops.io
 
-        skops.io.dump(self._model, file)
+        skops.io.dump(self._model, file, compression=zipfile.ZIP_DEFLATED)
 
     @classmethod
     def load(cls, file: Path) -> LinearDiscriminant:

@@ -34,12 +34,15 @@ def write_text(path: Path, text: str) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def save_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+def save_arrays(
+    path: Path, arrays: Mapping[str, npt.NDArray[Any]], *, compressed: bool = False
+) -> None:
     """Write arrays as an ``.npz`` without pickles; it appears whole or not at all."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
+            save = np.savez_compressed if compressed else np.savez
+            save(file, allow_pickle=False, **arrays)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -19,36 +19,9 @@ from core.plots.style import (
     mark_synthetic,
     translucent,
 )
-from core.recording import FloatArray
 
 Array = npt.NDArray[np.floating[Any]]
 BINS = 30
-
-
-def points_of_kinds(real: FloatArray, generated: FloatArray, *, method: str) -> go.Figure:
-    """Draw real and generated beats as points of one plane, told apart by colour and marker.
-
-    Args:
-        real: (n, 2) points.
-        generated: (n, 2) points.
-        method: ``PCA`` or ``t-SNE``.
-    """
-    figure = go.Figure()
-    kinds = (
-        ("Real, smoothed", SMOOTHED, "circle-open", real),
-        ("Generated", GENERATED, "x-thin-open", generated),
-    )
-    for name, kind, symbol, points in kinds:
-        figure.add_scatter(
-            x=points[:, 0],
-            y=points[:, 1],
-            mode="markers",
-            name=name,
-            marker={"color": COLOURS[kind], "symbol": symbol, "size": 7, "line": {"width": 1.6}},
-            hovertemplate=f"{name}<extra></extra>",
-        )
-    mark_synthetic(figure)
-    return finish(figure, x_title=f"{method} 1", y_title=f"{method} 2 (no unit)", height=440)
 
 
 def distance_histogram(generated: Array, unseen: Array, *, copy_below: float) -> go.Figure:

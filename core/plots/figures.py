@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-from scipy.special import ndtri
+import scipy
 
 from core.plots.style import (
     COLOURS,
@@ -20,8 +20,9 @@ from core.plots.style import (
     SMOOTHED,
     finish,
     group_style,
+    translucent,
 )
-from core.recording import FloatArray, StrArray
+from core.recording import FloatArray
 
 BAR_PX = 26
 ROW_PX = 24
@@ -29,8 +30,6 @@ RATE_TICKS = (0.0001, 0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99)
 """Rates that an axis of normal deviates names."""
 MOST_TITLED_CLASSES = 12
 """Classes of which a confusion matrix has room to write the numbers."""
-MOST_NAMED_GROUPS = 14
-"""Groups that a legend can name before it fills the figure."""
 
 
 def loss_curves(
@@ -161,8 +160,8 @@ def det_plot(
         drawn = [_within(rates) for rates in told]
         colour, marker = group_style(i)
         figure.add_scatter(
-            x=ndtri(drawn[0]),
-            y=ndtri(drawn[1]),
+            x=scipy.special.ndtri(drawn[0]),
+            y=scipy.special.ndtri(drawn[1]),
             customdata=np.stack([*told, curve["threshold"]], axis=1),
             mode="lines",
             name=name,
@@ -172,7 +171,7 @@ def det_plot(
         )
         least = min(least, *(rates.min() for rates in drawn))
         if eer is not None and name in eer:
-            x, y = (float(ndtri(max(eer[name], rates.min()))) for rates in drawn)
+            x, y = (float(scipy.special.ndtri(max(eer[name], rates.min()))) for rates in drawn)
             figure.add_scatter(
                 x=[x],
                 y=[y],
@@ -182,10 +181,10 @@ def det_plot(
                 hoverinfo="name",
             )
     finish(figure, x_title="False match rate (%)", y_title="False non-match rate (%)", height=380)
-    ends = ndtri([max(least, RATE_TICKS[0] / 2), min(most * 1.05, RATE_TICKS[-1])])
+    ends = scipy.special.ndtri([max(least, RATE_TICKS[0] / 2), min(most * 1.05, RATE_TICKS[-1])])
     axis = {
         "range": ends.tolist(),
-        "tickvals": ndtri(RATE_TICKS).tolist(),
+        "tickvals": scipy.special.ndtri(RATE_TICKS).tolist(),
         "ticktext": [f"{100 * rate:g}" for rate in RATE_TICKS],
     }
     figure.update_xaxes(**axis)
@@ -335,7 +334,7 @@ def confusion_matrix(counts: FloatArray, names: Sequence[str]) -> go.Figure:
             text=counts.astype(int),
             zmin=0,
             zmax=1,
-            colorscale="Blues",
+            colorscale=[[0, translucent(COLOURS[SMOOTHED], 0.04)], [1, COLOURS[SMOOTHED]]],
             colorbar={"title": "Share", "thickness": 12},
             texttemplate="%{text}" if len(names) <= MOST_TITLED_CLASSES else None,
             hovertemplate="is %{y}, said %{x}: %{customdata:.0f} (%{z:.0%})<extra></extra>",
@@ -363,32 +362,6 @@ def count_bars(counts: Mapping[str, Mapping[str, int]], *, x_title: str) -> go.F
     figure.update_layout(barmode="stack")
     finish(figure, x_title=x_title, y_title="Beats", height=300)
     figure.update_xaxes(type="category")
-    return figure
-
-
-def projection_scatter(points: FloatArray, groups: StrArray, *, method: str) -> go.Figure:
-    """Draw beats as points in a plane, a colour and marker a group.
-
-    Args:
-        points: (n_beats, 2).
-        groups: (n_beats,) such as the subject of each.
-        method: ``PCA`` or ``t-SNE``; of the latter, distances between groups mean nothing.
-    """
-    figure = go.Figure()
-    names = list(dict.fromkeys(groups.tolist()))
-    for i, name in enumerate(names):
-        own = groups == name
-        colour, marker = group_style(i)
-        figure.add_scatter(
-            x=points[own, 0],
-            y=points[own, 1],
-            mode="markers",
-            name=str(name),
-            marker={"color": colour, "symbol": marker, "size": 6, "opacity": 0.8},
-            hovertemplate=f"{name}<extra></extra>",
-        )
-    finish(figure, x_title=f"{method} 1", y_title=f"{method} 2 (no unit)", height=420)
-    figure.update_layout(showlegend=len(names) <= MOST_NAMED_GROUPS)
     return figure
 
 

@@ -25,8 +25,8 @@ SMALL_MV, LARGE_MV = 0.1, 0.5
 """1 mm and 5 mm of paper at 25 mm/s and 10 mm/mV."""
 MM_PER_S, MM_PER_MV = 25.0, 10.0
 FINE_GRID, GRID = "rgba(200,80,80,0.16)", "rgba(200,80,80,0.42)"
-PAGE_PX = 760
-"""Width of a row on a page of usual width."""
+PAGE_PX, PHONE_PX = 760, 400
+"""Width of a row on a page of usual width, and on a phone."""
 LEAST_MM, MOST_MM = 20.0, 60.0
 """Height of a row."""
 PAD_MV = 0.3
@@ -52,6 +52,7 @@ def strip(
     peaks: IntArray | None = None,
     height_mv: float | None = None,
     kind: str = GENERATED,
+    page_px: int = PAGE_PX,
 ) -> go.Figure:
     """Draw a strip of one lead on ECG paper at 25 mm/s to 10 mm/mV, if its unit is mV.
 
@@ -64,6 +65,7 @@ def strip(
         peaks: Sample numbers of R peaks within the signal.
         height_mv: From lowest to highest value; the signal's own by default.
         kind: A key of `core.plots.style.COLOURS`; ``generated`` is marked SYNTHETIC.
+        page_px: Width of the row that its height is made for.
     """
     figure = go.Figure()
     time = start_s + np.arange(len(signal)) / sampling_rate
@@ -83,7 +85,7 @@ def strip(
             hovertemplate="R peak at %{x:.2f} s<extra></extra>",
         )
     end_s = start_s + (length_s or len(signal) / sampling_rate)
-    _on_paper(figure, signal, (start_s, end_s), unit, height_mv=height_mv)
+    _on_paper(figure, signal, (start_s, end_s), unit, height_mv=height_mv, page_px=page_px)
     if kind == GENERATED:
         mark_synthetic(figure)
     return figure
@@ -192,6 +194,7 @@ def _on_paper(
     unit: str,
     *,
     height_mv: float | None = None,
+    page_px: int = PAGE_PX,
 ) -> None:
     """Put a grid under a figure, at the true proportion of time to voltage where there is one."""
     low, high = float(np.nanmin(values, initial=0.0)), float(np.nanmax(values, initial=0.0))
@@ -200,7 +203,7 @@ def _on_paper(
         low, high = middle - height_mv / 2, middle + height_mv / 2
     millivolts = unit == "mV"
     tall_mm = np.clip((high - low + 2 * PAD_MV) * MM_PER_MV, LEAST_MM, MOST_MM)
-    px_per_mm = PAGE_PX / ((time_s[1] - time_s[0]) * MM_PER_S)
+    px_per_mm = page_px / ((time_s[1] - time_s[0]) * MM_PER_S)
     height = (round(tall_mm * px_per_mm) if millivolts else 240) + AXIS_PX + MARGIN_PX
     finish(figure, x_title=TIME_TITLE, y_title=value_title(unit), height=height)
     _grid(figure, unit)

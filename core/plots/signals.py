@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,16 +14,12 @@ from core.plots.style import (
     BOLD_PX,
     COLOURS,
     GENERATED,
-    LINE_PX,
-    NEUTRAL,
-    RAW,
-    SMOOTHED,
     THIN_PX,
     finish,
     mark_synthetic,
     translucent,
 )
-from core.recording import FloatArray, IntArray
+from core.recording import FloatArray
 
 SHOWN_BEATS = 40
 """Beats drawn one over another; more of them make a grey block and a slow page."""
@@ -70,56 +66,6 @@ class Scale:
 def value_title(unit: str) -> str:
     """Return the title of a voltage axis: ``mV``, or what is known of another unit."""
     return "Amplitude (mV)" if unit == "mV" else f"Amplitude ({unit})"
-
-
-def recording_trace(
-    traces: Mapping[str, FloatArray],
-    *,
-    sampling_rate: float,
-    unit: str,
-    start_s: float = 0.0,
-    peaks: IntArray | None = None,
-    refused: IntArray | None = None,
-) -> go.Figure:
-    """Draw signals of one recording over one another, with its R peaks on the last of them.
-
-    Args:
-        traces: Kind (``raw``, ``real``, ``smoothed``) -> (n_samples,) of one lead, all alike long.
-        sampling_rate: In Hz.
-        unit: Of the signals.
-        start_s: Time of the first sample in the recording, in seconds.
-        peaks: Sample numbers within the traces of the R peaks of beats that were kept.
-        refused: The same of beats that were left out.
-    """
-    figure = go.Figure()
-    names = {RAW: "Raw", "real": "Clean", SMOOTHED: "Smoothed"}
-    signal: FloatArray | None = None
-    for kind, signal in traces.items():
-        time = start_s + np.arange(len(signal)) / sampling_rate
-        figure.add_scatter(
-            x=time.astype(np.float32),
-            y=signal,
-            mode="lines",
-            name=names.get(kind, kind),
-            line={"color": COLOURS[kind], "width": LINE_PX},
-            hovertemplate="%{x:.3f} s, %{y:.3f}",
-        )
-    marks = (
-        ("R peak", peaks, "circle", COLOURS[GENERATED]),
-        ("R peak, beat left out", refused, "circle-open", NEUTRAL),
-    )
-    for name, found, symbol, colour in marks:
-        if signal is None or found is None or not len(found):
-            continue
-        figure.add_scatter(
-            x=(start_s + found / sampling_rate).astype(np.float32),
-            y=signal[found],
-            mode="markers",
-            name=name,
-            marker={"symbol": symbol, "color": colour, "size": 8, "line": {"width": 1.5}},
-            hovertemplate="%{x:.3f} s",
-        )
-    return finish(figure, x_title=TIME_TITLE, y_title=value_title(unit), height=380)
 
 
 def beats_overlay(panel: Panel, scale: Scale) -> go.Figure:
@@ -212,11 +158,11 @@ def mean_and_spread(panels: Sequence[Panel], scale: Scale) -> go.Figure:
 
 def beats_over_mean(probe: Panel, gallery: Panel, scale: Scale) -> go.Figure:
     """Draw beats of a probe over the mean beat and spread of a subject in the gallery."""
-    figure = go.Figure()
+    figure = mean_and_spread([gallery], scale)
     _add_beats(figure, probe, scale.times(probe.beats.shape[1]), mean=False, name=probe.name)
-    reference = mean_and_spread([gallery], scale)
-    figure.add_traces(reference.data)
-    return figure.update_layout(reference.layout)
+    if probe.kind == GENERATED:
+        mark_synthetic(figure)
+    return figure
 
 
 def _add_beats(

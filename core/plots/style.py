@@ -23,12 +23,13 @@ GROUPS: tuple[str, ...] = (
     "#0072B2",
     "#D55E00",
     "#009E73",
-    "#CC79A7",
-    "#E69F00",
-    "#56B4E9",
+    "#C0709E",
+    "#B98000",
+    "#3A96CC",
     "#7A7A7A",
 )
-"""Colours of groups such as subjects, in order; they repeat with another marker."""
+"""Colours of groups such as subjects, in order; they repeat with another marker. The
+bright ones of the palette are darkened until they, too, stand out 3:1 on a light page."""
 
 MARKERS: tuple[str, ...] = ("circle", "x", "diamond", "square", "cross", "triangle-up", "star")
 NEUTRAL = COLOURS[RAW]

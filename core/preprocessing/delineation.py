@@ -7,8 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.interpolate import make_interp_spline
-from scipy.ndimage import gaussian_filter1d, maximum_filter1d, uniform_filter1d
+import scipy
 
 from core.recording import FloatArray
 
@@ -233,20 +232,27 @@ def _interpolation(n_samples: int, sampling_rate: float) -> Array:
     """Return the matrix (n_times, n_samples) of cubic splines, behind a low-pass if needed."""
     unit = np.eye(n_samples)
     if sampling_rate > WORKING_RATE_HZ:
-        unit = gaussian_filter1d(
+        unit = scipy.ndimage.gaussian_filter1d(
             unit, 0.5 * sampling_rate / WORKING_RATE_HZ, axis=0, mode="nearest"
         )
     last = (n_samples - 1) / sampling_rate
     times = np.arange(int(last * WORKING_RATE_HZ + 1e-9) + 1) / WORKING_RATE_HZ
-    matrix: Array = make_interp_spline(np.arange(n_samples) / sampling_rate, unit, k=3)(times)
+    matrix: Array = scipy.interpolate.make_interp_spline(
+        np.arange(n_samples) / sampling_rate, unit, k=3
+    )(times)
     return matrix
 
 
 def _qrs(x: Array, time: Array) -> tuple[Array, Array]:
     """Return (n,) where the QRS complexes begin and end; NaN where it cannot be told."""
     sigma = LINE_S * WORKING_RATE_HZ
-    slope = gaussian_filter1d(x, sigma, axis=1, order=1, mode="nearest") * WORKING_RATE_HZ
-    bend = gaussian_filter1d(x, sigma, axis=1, order=2, mode="nearest") * WORKING_RATE_HZ**2
+    slope = (
+        scipy.ndimage.gaussian_filter1d(x, sigma, axis=1, order=1, mode="nearest") * WORKING_RATE_HZ
+    )
+    bend = (
+        scipy.ndimage.gaussian_filter1d(x, sigma, axis=1, order=2, mode="nearest")
+        * WORKING_RATE_HZ**2
+    )
     envelope = np.sqrt((slope**2 + (CURVATURE_S * bend) ** 2).sum(axis=2))
     near = np.abs(time) <= QRS_PEAK_S
     peak = np.flatnonzero(near)[0] + envelope[:, near].argmax(axis=1)
@@ -265,7 +271,7 @@ def _leaves(envelope: Array, start: IntArray, level: Array) -> Array:
     Sought from `start` on; NaN if they never do.
     """
     n_quiet = round(QUIET_S * WORKING_RATE_HZ)
-    highest = maximum_filter1d(
+    highest = scipy.ndimage.maximum_filter1d(
         envelope, n_quiet, axis=1, origin=-(n_quiet // 2), mode="constant", cval=np.inf
     )
     below = (highest < level[:, None]) & (np.arange(envelope.shape[1]) > start[:, None])
@@ -312,23 +318,30 @@ def _wave(
         last: (n,) and its end until here.
     """
     rate = WORKING_RATE_HZ
-    answer = -gaussian_filter1d(rest, search.width_s * rate, axis=1, order=2, mode="nearest")
+    answer = -scipy.ndimage.gaussian_filter1d(
+        rest, search.width_s * rate, axis=1, order=2, mode="nearest"
+    )
     tip, at = _largest(np.sqrt((answer**2).sum(axis=2)), time, earliest, latest, 0.0)
     row = np.arange(len(x))
     direction = answer[row, at]
     y = np.einsum("ijk,ik->ij", rest, direction)
-    smooth = gaussian_filter1d(y, LINE_S * rate, axis=1, mode="nearest")
+    smooth = scipy.ndimage.gaussian_filter1d(y, LINE_S * rate, axis=1, mode="nearest")
     centre = time[at]
     peak, top = _largest(smooth, time, centre - PEAK_NEAR_S, centre + PEAK_NEAR_S, 0.0)
 
-    level = uniform_filter1d(y, 2 * round(LEVEL_S * rate) + 1, axis=1, mode="nearest")
+    level = scipy.ndimage.uniform_filter1d(y, 2 * round(LEVEL_S * rate) + 1, axis=1, mode="nearest")
     n_area = round(search.area_s * rate)
-    ahead = uniform_filter1d(y, n_area, axis=1, origin=-(n_area // 2), mode="nearest")
-    behind = uniform_filter1d(y, n_area, axis=1, origin=(n_area - 1) // 2, mode="nearest")
+    ahead = scipy.ndimage.uniform_filter1d(y, n_area, axis=1, origin=-(n_area // 2), mode="nearest")
+    behind = scipy.ndimage.uniform_filter1d(
+        y, n_area, axis=1, origin=(n_area - 1) // 2, mode="nearest"
+    )
     onset, since = _largest(ahead - level, time, first, centre, BORDER_S)
     offset, until = _largest(behind - level, time, centre, last, BORDER_S)
 
-    noise = np.median(np.abs(y - gaussian_filter1d(y, NOISE_S * rate, axis=1)), axis=1) / 0.6745
+    noise = (
+        np.median(np.abs(y - scipy.ndimage.gaussian_filter1d(y, NOISE_S * rate, axis=1)), axis=1)
+        / 0.6745
+    )
     whole = np.ptp(np.einsum("ijk,ik->ij", x, direction), axis=1)
     height = smooth[row, top] - np.maximum(level[row, since], level[row, until])
     told = np.isfinite(tip) & (height > np.maximum(search.least * whole, LEAST_OVER_NOISE * noise))

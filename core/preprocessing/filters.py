@@ -12,9 +12,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.fft import dct, idct, rfft
-from scipy.ndimage import uniform_filter1d
-from scipy.signal import butter, firwin, iirnotch, resample_poly, sosfreqz, tf2sos
+import scipy
 
 from core.errors import UserError
 from core.recording import FloatArray
@@ -52,7 +50,7 @@ def resample(signal: FloatArray, source_rate: float, sampling_rate: float) -> Fl
     if up == down:
         return np.ascontiguousarray(signal, dtype=np.float32)
     window = _resampling_window(up, down)
-    result = resample_poly(signal, up, down, axis=0, window=window, padtype="line")
+    result = scipy.signal.resample_poly(signal, up, down, axis=0, window=window, padtype="line")
     return np.ascontiguousarray(result, dtype=np.float32)
 
 
@@ -66,7 +64,7 @@ def _factors(source_rate: float, sampling_rate: float) -> tuple[int, int]:
 def _resampling_window(up: int, down: int) -> FloatArray:
     """Return the low-pass that `resample_poly` would design anew at each call."""
     largest = max(up, down)
-    window = firwin(20 * largest + 1, 1.0 / largest, window=("kaiser", 5.0))
+    window = scipy.signal.firwin(20 * largest + 1, 1.0 / largest, window=("kaiser", 5.0))
     return window.astype(np.float32)
 
 
@@ -102,7 +100,7 @@ def power_line_frequency(signal: FloatArray, sampling_rate: float) -> Literal[50
         return None
     start = (signal.shape[0] - length) // 2
     part = signal[start : start + length]
-    spectrum = rfft((part - part.mean(axis=0)) * _taper(length), axis=0)
+    spectrum = scipy.fft.rfft((part - part.mean(axis=0)) * _taper(length), axis=0)
     power = spectrum.real**2 + spectrum.imag**2
     # The power of a sine under this taper is the square of its amplitude times a quarter length.
     least = (MAINS_LEAST * part.std(axis=0) * length / 4) ** 2
@@ -153,9 +151,9 @@ def clean(
         stop = min(start + chunk, n_samples)
         first, last = max(0, start - overlap), min(n_samples, stop + overlap)
         gain = _gain(last - first, sampling_rate, highpass_hz, lowpass_hz, notch_hz)
-        spectrum = dct(signal[first:last].astype(np.float64), axis=0, overwrite_x=True)
+        spectrum = scipy.fft.dct(signal[first:last].astype(np.float64), axis=0, overwrite_x=True)
         spectrum *= gain[:, None]
-        filtered = idct(spectrum, axis=0, overwrite_x=True)
+        filtered = scipy.fft.idct(spectrum, axis=0, overwrite_x=True)
         result[start:stop] = filtered[start - first : stop - first]
     return result
 
@@ -177,11 +175,18 @@ def _gain(
             f"Give at most {highest:g}, or raise --sampling-rate",
         )
     band = (highpass_hz, lowpass_hz)
-    sos = butter(FILTER_ORDER, band, "bandpass", fs=sampling_rate, output="sos")
+    sos = scipy.signal.butter(FILTER_ORDER, band, "bandpass", fs=sampling_rate, output="sos")
     if notch_hz is not None and notch_hz < sampling_rate / 2:
-        sos = np.vstack([sos, tf2sos(*iirnotch(notch_hz, NOTCH_QUALITY, fs=sampling_rate))])
+        sos = np.vstack(
+            [
+                sos,
+                scipy.signal.tf2sos(
+                    *scipy.signal.iirnotch(notch_hz, NOTCH_QUALITY, fs=sampling_rate)
+                ),
+            ]
+        )
     frequencies = np.arange(n_samples) * sampling_rate / (2 * n_samples)
-    return np.asarray(np.abs(sosfreqz(sos, frequencies, fs=sampling_rate)[1]) ** 2)
+    return np.asarray(np.abs(scipy.signal.sosfreqz(sos, frequencies, fs=sampling_rate)[1]) ** 2)
 
 
 def moving_average(signal: FloatArray, sampling_rate: float, window_ms: float) -> FloatArray:
@@ -192,7 +197,7 @@ def moving_average(signal: FloatArray, sampling_rate: float, window_ms: float) -
     size = odd_samples(window_ms, sampling_rate)
     if size == 1:
         return signal
-    return uniform_filter1d(signal, size, axis=0, mode="nearest")
+    return scipy.ndimage.uniform_filter1d(signal, size, axis=0, mode="nearest")
 
 
 def odd_samples(window_ms: float, sampling_rate: float) -> int:

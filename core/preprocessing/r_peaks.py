@@ -7,8 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
-from scipy import signal as sps
+import scipy
 
 from core.errors import UserError
 from core.recording import FloatArray, IntArray
@@ -162,7 +161,7 @@ def detect_r_peaks(signal: FloatArray, sampling_rate: float) -> RPeaks:
     slope = np.gradient(weighted, axis=0)
     strength = _envelope(slope, rate)
     level = _level(strength, rate)
-    index = sps.argrelmax(strength)[0]
+    index = scipy.signal.argrelmax(strength)[0]
     index = index[strength[index] > CANDIDATE * level[index]]
     if known is not None:
         index = index[known[index * step + step // 2]]
@@ -226,8 +225,8 @@ def _fill_gaps(x: Float64Array) -> tuple[Float64Array, BoolArray | None]:
 @lru_cache(maxsize=32)
 def _sections(rate: float) -> tuple[Float64Array, Float64Array]:
     """Return the band-pass as second-order sections, and their state at rest for an input of 1."""
-    sections = np.asarray(sps.butter(2, BAND_HZ, "bandpass", fs=rate, output="sos"))
-    return sections, np.asarray(sps.sosfilt_zi(sections))
+    sections = np.asarray(scipy.signal.butter(2, BAND_HZ, "bandpass", fs=rate, output="sos"))
+    return sections, np.asarray(scipy.signal.sosfilt_zi(sections))
 
 
 def _band_pass(x: Float64Array, rate: float) -> Float64Array:
@@ -241,16 +240,16 @@ def _band_pass(x: Float64Array, rate: float) -> Float64Array:
     n = min(FILTER_PAD, len(x) - 1)
     before, after = 2 * x[0] - x[n:0:-1], 2 * x[-1] - x[-2 : -n - 2 : -1]
     padded = np.concatenate([before, x, after])
-    forth, _ = sps.sosfilt(sections, padded, axis=0, zi=rest * padded[0])
-    back, _ = sps.sosfilt(sections, forth[::-1], axis=0, zi=rest * forth[-1])
+    forth, _ = scipy.signal.sosfilt(sections, padded, axis=0, zi=rest * padded[0])
+    back, _ = scipy.signal.sosfilt(sections, forth[::-1], axis=0, zi=rest * forth[-1])
     return np.asarray(back[::-1][n : n + len(x)])
 
 
 def _envelope(x: Float64Array, rate: float) -> Float64Array:
     """Return the root mean square of (n, n_leads) over leads and a triangle of `ENVELOPE_S`."""
     width = round(ENVELOPE_S * rate) | 1
-    power = ndimage.uniform_filter1d(np.einsum("ij,ij->i", x, x), width)
-    return np.sqrt(np.maximum(ndimage.uniform_filter1d(power, width), 0.0))
+    power = scipy.ndimage.uniform_filter1d(np.einsum("ij,ij->i", x, x), width)
+    return np.sqrt(np.maximum(scipy.ndimage.uniform_filter1d(power, width), 0.0))
 
 
 def _level(envelope: Float64Array, rate: float) -> Float64Array:
@@ -290,7 +289,7 @@ def _weigh_leads(
 
 def _running_median(values: Float64Array, width: int) -> Float64Array:
     width = min(width, len(values) // 2 * 2 + 1)
-    return np.asarray(ndimage.median_filter(values, width, mode="reflect"))
+    return np.asarray(scipy.ndimage.median_filter(values, width, mode="reflect"))
 
 
 def _shapes(band: Float64Array, index: IntArray, rate: float) -> FloatArray:
@@ -475,7 +474,7 @@ def _mark(
         (n,) sample numbers, (n,) the parabola's top less that, and whether the mark is of the
         recording's polarity.
     """
-    fine = _band_pass(ndimage.uniform_filter1d(lead, round(MAINS_S * rate) | 1), rate)
+    fine = _band_pass(scipy.ndimage.uniform_filter1d(lead, round(MAINS_S * rate) | 1), rate)
     half = round(MARK_S * rate)
     offsets = np.arange(-half, half + 1)
     windows = fine[np.clip(centre[:, None] + offsets, 0, len(lead) - 1)]

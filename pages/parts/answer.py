@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,22 +15,24 @@ from core.gallery import GALLERY_FILE, GALLERY_FOLDER
 from core.jobs import JobState
 from core.plots.figures import score_bars
 from core.plots.signals import Panel, Scale, beats_over_mean
-from core.plots.style import COLOURS, GROUPS, LINE_PX, REAL, SMOOTHED
+from core.plots.style import BOLD_PX, COLOURS, GENERATED, GROUPS, RAW, SMOOTHED
 from core.recording import FloatArray
 from core.study import Study
-from pages.parts import content, figures_table, job_panel, probe_choice
+from pages.parts import content, figures_table, job_panel, probe_choice, selection
+from pages.parts.probe_choice import Probe
 from pages.parts.words import count, probability, score, share
 
 MOST, LEAST = "Most convincing", "Least convincing"
+OWN = "This recording"
 SHOWN_SCORES = 5
 MARGIN_SHARE = 0.06
 """Room above and below the beats, as a share of their height."""
 
 
-def claim_of(study: Study, job_id: str | None) -> JobState | None:
-    """Return the job that verifies a claim about the probe of another one; None without a claim."""
-    claim = job_panel.newest(study.folder, "verify")
-    return claim if claim is not None and job_id is not None and claim.id > job_id else None
+def claim_of(study: Study, job: JobState, probe: Probe) -> JobState | None:
+    """Return the job that verifies a claim about a probe, begun with or after another job."""
+    claim = probe_choice.newest(study, "verify", probe)
+    return claim if claim is not None and claim.id > job.id else None
 
 
 def draw_claim(study: Study, claim: JobState) -> None:
@@ -48,27 +49,33 @@ def draw_claim(study: Study, claim: JobState) -> None:
 
 
 def draw_person(
-    study: Study, job: JobState, card: Mapping[str, Any], *, claimed: str | None = None
+    study: Study,
+    job: JobState,
+    probe: Probe,
+    card: Mapping[str, Any],
+    *,
+    claimed: str | None = None,
 ) -> None:
     """Draw who it is, the runners-up, and the probe's beats over the gallery's.
 
     Args:
         study: An opened study.
         job: A finished ``identify``.
+        probe: What was looked at.
         card: Of the identifier.
         claimed: Whom the probe was claimed to be of; compared with first.
     """
     found = job.result["results"][0]
-    path = Path(job.arguments["files"][0])
     left, right = st.columns([3, 2], gap="large")
     with left:
-        _draw_name(found, path, card)
+        _draw_name(found, probe, card)
         if _older(study, job):
             st.caption(":material/update: The gallery or the identifier has changed since.")
         if found.get("refreshed"):
             st.info(f"It joined the gallery as a further template of {found['predicted']}.")
         elif found.get("remark"):
             st.warning(found["remark"])
+        probe_choice.draw_link(probe)
     if not found["scores"]:
         return
     with right:
@@ -79,32 +86,37 @@ def draw_person(
         )
     st.subheader("The beats that decided")
     with job_panel.one_sentence():
-        if path.is_file():
-            _draw_beats(study, path, found, claimed=claimed, key=job.id)
+        if probe.file.is_file():
+            _draw_beats(study, probe, found, claimed=claimed, key=job.id)
         else:
             st.caption("The file is gone, so its beats are not shown.")
+    with st.expander("How this was told"):
+        st.markdown(f"{_rate_words(card)} {_method_words(card)}")
 
 
-def _draw_name(found: Mapping[str, Any], path: Path, card: Mapping[str, Any]) -> None:
+def _draw_name(found: Mapping[str, Any], probe: Probe, card: Mapping[str, Any]) -> None:
     """Draw the name or why there is none, with score, threshold and probability."""
     if found["accepted"]:
         st.header(f"It is {found['predicted']}", icon=":material/check_circle:")
     else:
         st.header("Cannot tell", icon=":material/help:")
         st.markdown(_sentence(found["reason"]))
-    st.caption(f"{probe_choice.told_name(path)}: {count(found['beats'], 'clear beat')}.")
+    st.caption(f"{probe.told}: {count(found['beats'], 'clear beat')}.")
     if not found["scores"]:
         return
     nearest = "" if found["accepted"] else f"Most alike: **{found['predicted']}**. "
     st.markdown(
-        f"{nearest}Score **{score(found['score'])}**, accepted from {score(card.get('threshold'))}."
+        f"{nearest}Score **{score(found['score'])}**, accepted from "
+        f"{score(card.get('threshold'))}.",
+        help="How alike the beats are to those of the person; the higher, the more",
     )
     if "probability" in found:
         st.markdown(
             f"Probability **{probability(found['probability'])}**, if it is one of the "
             f"{len(found['scores'])} in the gallery."
         )
-    st.caption(f"{_rate_words(card)} {_method_words(card)}")
+    if not found["accepted"]:
+        st.caption("Somebody who is not in the gallery yet can be added there, without training.")
 
 
 def _rate_words(card: Mapping[str, Any]) -> str:
@@ -144,34 +156,39 @@ def _older(study: Study, job: JobState) -> bool:
 
 
 def _draw_beats(
-    study: Study, path: Path, found: Mapping[str, Any], *, claimed: str | None, key: str
+    study: Study, probe: Probe, found: Mapping[str, Any], *, claimed: str | None, key: str
 ) -> None:
     """Draw the probe over the beats of the person named, and of another to compare with."""
-    signals = content.probe_signals(study, path)
+    signals = probe_choice.signals_of(study, probe)
     ranked = sorted(found["scores"], key=lambda name: (name != claimed, -found["scores"][name]))
     others = [name for name in ranked if name != found["predicted"]]
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        lead = content.lead_picker(study, "probe-lead")
+        lead = selection.pick_lead(study.info.leads)
         beside = st.selectbox("Beside", others, key=f"beside-{key}") if others else None
     shown = [found["predicted"], *([beside] if beside else [])]
     galleries = {name: content.gallery_beats(study, name)[:, :, lead] for name in shown}
     marks = marked_beats(found.get("per_beat") or [], found["predicted"])
     if max(marks.values(), default=0) >= len(signals):
         marks = {}
+    own = Panel(OWN, _kind(probe, found), signals[:, :, lead])
     for column, (name, beats) in zip(st.columns(len(shown)), galleries.items(), strict=True):
         with column:
             if not len(beats):
                 st.caption(f"No beats of {name} are kept in this study.")
                 continue
             st.markdown(f"**Over {name}**, score {found['scores'][name]:.3f}")
-            figure = beats_over_gallery(
-                signals[:, :, lead], beats, name, content.beat_scale(study), marks
-            )
-            figure.update_yaxes(range=_limits(signals[:, :, lead], *galleries.values()))
+            figure = beats_over_gallery(own, beats, name, content.beat_scale(study), marks)
+            figure.update_yaxes(range=_limits(own.beats, *galleries.values()))
             alt = f"The recording's beats over the mean beat and spread of {name}"
             st.plotly_chart(figure, key=f"overlay-{name}", alt=alt)
     if marks:
         st.caption(_beats_words(found["per_beat"], found["predicted"], marks))
+
+
+def _kind(probe: Probe, found: Mapping[str, Any]) -> str:
+    """Return of which kind a probe's beats are: smoothed as the study's, or synthetic."""
+    synthetic = probe.kind == probe_choice.OF_GENERATED or "synthetic" in found.get("remark", "")
+    return GENERATED if synthetic else SMOOTHED
 
 
 def marked_beats(per_beat: Sequence[Mapping[str, Any]], name: str) -> dict[str, int]:
@@ -201,23 +218,19 @@ def _beats_words(per_beat: Sequence[Mapping[str, Any]], name: str, marks: Mappin
 
 
 def beats_over_gallery(
-    probe: FloatArray, gallery: FloatArray, name: str, scale: Scale, marks: Mapping[str, int]
+    probe: Panel, gallery: FloatArray, name: str, scale: Scale, marks: Mapping[str, int]
 ) -> go.Figure:
-    """Draw beats (n, n_samples) over the mean and spread of a gallery's, some of them marked."""
-    figure = beats_over_mean(
-        Panel("This recording", REAL, probe),
-        Panel(f"{name}, mean and spread", SMOOTHED, gallery),
-        scale,
-    )
-    styles = {MOST: (COLOURS[REAL], "solid"), LEAST: (GROUPS[3], "dash")}
+    """Draw a probe's beats over the mean and spread of a gallery's (n, n_samples); mark some."""
+    figure = beats_over_mean(probe, Panel(f"{name}, mean and spread", RAW, gallery), scale)
+    styles = {MOST: (COLOURS[probe.kind], "solid"), LEAST: (GROUPS[3], "dash")}
     for mark, number in marks.items():
         colour, dash = styles[mark]
         figure.add_scatter(
-            x=scale.times(probe.shape[1]),
-            y=probe[number],
+            x=scale.times(probe.beats.shape[1]),
+            y=probe.beats[number],
             mode="lines",
             name=mark,
-            line={"color": colour, "dash": dash, "width": LINE_PX},
+            line={"color": colour, "dash": dash, "width": BOLD_PX},
             hovertemplate="%{x:.3f} s, %{y:.3f}",
         )
     return figure
@@ -237,19 +250,16 @@ def _limits(probe: FloatArray, *galleries: FloatArray) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def draw_label(job: JobState) -> None:
+def draw_label(job: JobState, probe: Probe) -> None:
     """Draw which label the beats have, the most frequent first."""
     found = job.result["results"][0]
-    path = Path(job.arguments["files"][0])
     counts = Counter(beat["predicted"] for beat in found.get("per_beat") or [])
     if counts:
         label, most = counts.most_common(1)[0]
         st.header(f"{label}: {most:,} of {count(found['beats'], 'beat')}")
     else:
         st.header("Cannot tell", icon=":material/help:")
-    st.caption(
-        f"{probe_choice.told_name(path)}: each beat is named beside the others of the recording."
-    )
+    st.caption(f"{probe.told}: each beat is named beside the others of the recording.")
     if found["reason"]:
         st.markdown(f"No one label for all of it: {found['reason'].rstrip('.')}.")
     if counts:

@@ -22,6 +22,14 @@ MOST_UNSEEN = 500
 """Unseen real beats that are compared; of more, evenly spread ones."""
 
 
+class Closest(NamedTuple):
+    """The train beat that is closest to a generated one."""
+
+    signal: FloatArray
+    told: str
+    among: int
+
+
 class Closeness(NamedTuple):
     """Distances to the closest train beat, and the copy's limit."""
 
@@ -32,15 +40,15 @@ class Closeness(NamedTuple):
 
 
 @st.cache_data(max_entries=4, show_spinner="Comparing with every train beat ...", scope="session")
-def _measure(folder: str, fingerprint: str, path: str, stamp: int) -> Closeness:
+def _measure(folder: str, fingerprint: str, path: str, stamp: int, subject: str) -> Closeness:
     from core.evaluation.privacy import NEAR_COPY_DISTANCE, nearest_distances
 
     study = Study.open(Path(folder))
     train = study.beats("train")
-    generated = read_beats(Path(path)).signals
+    generated = _own(path, subject)
     part = "validation" if len(study.beats("validation")) else "test"
     unseen, who = study.beats(part), "of everybody"
-    own = np.isin(unseen.subject, read_beats(Path(path)).subject)
+    own = unseen.subject == subject
     if np.count_nonzero(own) >= LEAST_UNSEEN:
         unseen, who = unseen.take(own), "of the same person"
     rows = np.linspace(0, len(unseen) - 1, min(MOST_UNSEEN, len(unseen))).round().astype(int)
@@ -59,21 +67,32 @@ def _measure(folder: str, fingerprint: str, path: str, stamp: int) -> Closeness:
 
 
 @st.cache_data(max_entries=64, show_spinner=False, scope="session")
-def _closest(folder: str, fingerprint: str, path: str, stamp: int, number: int) -> int:
+def _closest(
+    folder: str, fingerprint: str, path: str, stamp: int, subject: str, number: int
+) -> Closest:
     from core.comparison import nearest_beat
 
     train = Study.open(Path(folder)).beats("train")
-    return nearest_beat(read_beats(Path(path)).signals[number], train.signals, train.sampling_rate)
+    at = nearest_beat(_own(path, subject)[number], train.signals, train.sampling_rate)
+    told = " ".join(filter(None, (train.subject[at], train.record[at])))
+    return Closest(train.signals[at], told, len(train))
 
 
-def draw(study: Study, path: Path) -> None:
+def _own(path: str, subject: str) -> FloatArray:
+    beats = read_beats(Path(path))
+    return beats.signals[beats.subject == subject]
+
+
+def draw(study: Study, path: Path, subject: str, lead: int) -> None:
     """Draw the distances, and one generated beat over the train beat that is closest to it.
 
     Args:
         study: The study that the beats were learned from.
         path: The file of generated beats.
+        subject: Of whom.
+        lead: Number of the lead to show.
     """
-    key = (str(study.folder), study.info.fingerprint, str(path), path.stat().st_mtime_ns)
+    key = (str(study.folder), study.info.fingerprint, str(path), path.stat().st_mtime_ns, subject)
     found = _measure(*key)
     order = np.argsort(found.generated, kind="stable")
     st.markdown(in_words(found))
@@ -92,18 +111,15 @@ def draw(study: Study, path: Path) -> None:
             key="closest-rank",
         )
     number = int(order[rank - 1])
-    beats, train = read_beats(path), study.beats("train")
-    at = _closest(*key, number)
-    lead = content.lead_picker(study, "closest-lead")
-    record = " ".join(filter(None, (train.subject[at], train.record[at])))
+    beat, closest = _own(str(path), subject)[number], _closest(*key, number)
     st.plotly_chart(
         one_over_another(
-            Panel(f"Closest train beat ({record})", SMOOTHED, train.signals[at : at + 1, :, lead]),
-            Panel(f"Generated beat {number + 1}", GENERATED, beats.signals[number][None, :, lead]),
+            Panel(f"Closest train beat ({closest.told})", SMOOTHED, closest.signal[None, :, lead]),
+            Panel(f"Generated beat {number + 1}", GENERATED, beat[None, :, lead]),
             content.beat_scale(study),
         ),
         key="closest-pair",
-        alt=f"Generated beat {number + 1} over the closest of {len(train)} train beats",
+        alt=f"Generated beat {number + 1} over the closest of {closest.among} train beats",
     )
     distance = float(found.generated[number])
     st.caption(

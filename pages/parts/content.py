@@ -11,18 +11,16 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.beat_set import BeatSet, read_beats, write_beats
+from core.beat_set import BeatSet, write_beats
 from core.errors import UserError
 from core.gallery import enrolled_beats, list_gallery
 from core.plots.signals import Panel, Scale
 from core.plots.style import REAL, SMOOTHED
 from core.recording import FloatArray
 from core.study import STUDY_FILE, Study
-from core.workflow import read_probe, summarise
+from core.workflow import summarise
 
 GAP = "gap"
-PROJECTED_BEATS = 1500
-"""Beats drawn as points; t-SNE's time grows faster than their number."""
 
 
 def open_study(folder: Path) -> Study:
@@ -86,8 +84,7 @@ def counts_by(study: Study, column: str) -> dict[str, dict[str, int]]:
 
 def subject_beats(study: Study, subject: str) -> BeatSet:
     """Return the smoothed beats of one subject that were kept, of every part."""
-    beats = study.beats("all")
-    return beats.take(beats.subject == subject)
+    return study.beats(subject=subject)
 
 
 def real_panels(
@@ -98,6 +95,14 @@ def real_panels(
     The real beats are those of the filtered signal, before the moving average. With a label, only
     beats of it are among them.
     """
+    return _real_panels(str(study.folder), study.info.fingerprint, subject, lead, label)
+
+
+@st.cache_data(max_entries=16, show_spinner=False, scope="session")
+def _real_panels(
+    folder: str, fingerprint: str, subject: str, lead: int, label: str | None
+) -> tuple[list[Panel], str]:
+    study = Study.open(Path(folder))
     smoothed = subject_beats(study, subject)
     if label is not None:
         smoothed = smoothed.take(smoothed.label == label)
@@ -105,22 +110,12 @@ def real_panels(
     if study.info.options.normalisation != "none":
         return panels, "Real beats are not shown: those of the study are normalised."
     try:
-        clean = study.beats("all", signal="clean")
+        own = study.beats(signal="clean", subject=subject)
     except UserError:
         return panels, "Real beats are not shown: the study holds none before smoothing."
-    own = clean.take(clean.subject == subject)
     if label is not None:
         own = own.take(own.label == label)
     return [Panel("Real", REAL, own.signals[:, :, lead]), *panels], ""
-
-
-def lead_picker(study: Study, key: str) -> int:
-    """Let the user choose a lead where there are several; return its number."""
-    leads = study.info.leads
-    if len(leads) == 1:
-        return 0
-    name = st.selectbox("Lead", leads, key=key, persist_state="session")
-    return leads.index(name) if name in leads else 0
 
 
 def file_name(*words: object, ending: str, version: str = "") -> str:
@@ -141,36 +136,6 @@ def write_part(study: Study, beats: BeatSet, *words: object) -> Path:
     return path
 
 
-@st.cache_data(max_entries=4, show_spinner=False, scope="session")
-def _as_bytes(path: str, stamp: int, ending: str) -> bytes:
-    source = Path(path)
-    if source.suffix == ending:
-        return source.read_bytes()
-    target = source.with_suffix(ending)
-    write_beats(read_beats(source), target)
-    try:
-        return target.read_bytes()
-    finally:
-        target.unlink(missing_ok=True)
-
-
-def beats_as_bytes(path: Path, ending: str) -> bytes:
-    """Return a file of beats, as ``.npz`` or ``.csv``."""
-    return _as_bytes(str(path), path.stat().st_mtime_ns, ending)
-
-
-@st.cache_data(max_entries=4, show_spinner=False, scope="session")
-def _probe(folder: str, fingerprint: str, path: str, stamp: int) -> FloatArray:
-    if Path(path).is_relative_to(Path(folder) / "exports"):
-        return read_beats(Path(path)).signals
-    return read_probe(Study.open(Path(folder)), path)[0].signals
-
-
-def probe_signals(study: Study, path: Path) -> FloatArray:
-    """Return the beats (n, n_samples, n_leads) of a file, cut as the study's."""
-    return _probe(str(study.folder), study.info.fingerprint, str(path), path.stat().st_mtime_ns)
-
-
 def gallery_beats(study: Study, subject: str) -> FloatArray:
     """Return the beats (n, n_samples, n_leads) by which somebody in the gallery is known.
 
@@ -183,24 +148,3 @@ def gallery_beats(study: Study, subject: str) -> FloatArray:
     own = (train.subject == subject) & people[subject]["trained"]
     enrolled = enrolled_beats(study, subject)
     return np.concatenate([train.signals[own], *(beats.signals for beats in enrolled)])
-
-
-@st.cache_data(max_entries=4, show_spinner="Computing the picture ...", scope="session")
-def _projection(
-    folder: str, fingerprint: str, method: str, column: str
-) -> tuple[FloatArray, np.ndarray]:
-    from core import projection
-
-    study = Study.open(Path(folder))
-    kept = kept_beats(study)
-    rows = np.unique(
-        np.linspace(0, len(kept) - 1, min(PROJECTED_BEATS, len(kept))).round().astype(int)
-    )
-    signals = study.beats("all").signals[rows]
-    points = projection.pca(signals) if method == "PCA" else projection.tsne(signals, seed=0)
-    return points, kept[column].to_numpy(dtype=np.str_)[rows]
-
-
-def projected(study: Study, method: str, column: str) -> tuple[FloatArray, np.ndarray]:
-    """Return the points (n, 2) of beats in a plane by ``PCA`` or ``t-SNE``, and their groups."""
-    return _projection(str(study.folder), study.info.fingerprint, method, column)

@@ -122,7 +122,7 @@ def _local(moment: str) -> str:
 def _draw_enrolment(study: Study, gallery: Mapping[str, Any], *, busy: bool) -> None:
     known = {one["subject"] for one in gallery["subjects"]}
     strangers = _recordings_of_strangers(study, known)
-    make_file, recording = probe_choice.choose(study, list(strangers), key="enrol")
+    make_file, recording = probe_choice.choose_to_enrol(study, list(strangers), key="enrol")
     name = st.text_input(
         "Name",
         value=strangers.get(recording or "", ""),
@@ -140,6 +140,10 @@ def _draw_enrolment(study: Study, gallery: Mapping[str, Any], *, busy: bool) -> 
             subject = check_name(name)
             job_panel.submit(study.folder, "enroll", files=[str(make_file())], subject=subject)
             st.rerun()
+    if busy:
+        st.caption("Wait until the change that runs is finished.")
+    elif make_file is None or not name.strip():
+        st.caption("Choose a recording and a name, then enrol.")
     st.caption("One recording is enough; nothing is trained.")
 
 
@@ -158,7 +162,9 @@ def _draw_removal(study: Study, gallery: Mapping[str, Any], *, busy: bool) -> No
         icon=":material/person_remove:",
         key="remove",
         disabled=busy or len(choices) < 2,
-        help="It can be undone.",
+        help="At least one person stays in the gallery."
+        if len(choices) < 2
+        else "It can be undone.",
     ):
         asked = choices[chosen]
         _change(lambda: workflow.remove_enrolled(study.folder, **asked), f"{chosen} is out")

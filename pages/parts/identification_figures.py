@@ -66,24 +66,61 @@ def _draw_people(real: Mapping[str, Any], found: Mapping[str, Any]) -> None:
         f"{real['protocol']}: {count(real['recordings'], 'recording')} of "
         f"{count(real['subjects'], 'subject')}, {real['enrolled']} in the gallery."
     )
+    _say_people(real, own)
     with st.grid(4, min_column_width=140):
         for unit, words in UNIT_WORDS.items():
-            st.metric(f"Rank 1, {words.lower()}", share(own[unit]["rank_1"]))
-        st.metric("Equal error rate", share(own["recording"]["eer"]))
-    st.header("By method")
-    figure = st.selectbox("Figure", list(FIGURES), format_func=FIGURES.__getitem__, key="figure")
-    rows = {_method_name(real, name): _cells(row, figure) for name, row in real["methods"].items()}
-    figures_table.draw_small(
-        "Method", rows, list(UNIT_WORDS.values()), alt=f"{FIGURES[figure]}, a row a method"
-    )
-    st.caption(
-        "In bold what identifies. Below each figure its 95 % interval over subjects, in percent."
-    )
+            st.metric(
+                f"Rank 1, {words.lower()}",
+                share(own[unit]["rank_1"]),
+                help=f"Share that is named rightly, {_limits(own[unit].get('rank_1_interval'))}",
+            )
+        st.metric(
+            "Equal error rate",
+            share(own["recording"]["eer"]),
+            help="Share of strangers let in, where as many of the right people are kept out; "
+            f"{_limits(own['recording'].get('eer_interval'))}",
+        )
+    with st.expander("By method"):
+        figure = st.selectbox(
+            "Figure", list(FIGURES), format_func=FIGURES.__getitem__, key="figure"
+        )
+        rows = {
+            _method_name(real, name): _cells(row, figure) for name, row in real["methods"].items()
+        }
+        figures_table.draw_small(
+            "Method", rows, list(UNIT_WORDS.values()), alt=f"{FIGURES[figure]}, a row a method"
+        )
+        st.caption(
+            "In bold what identifies. Below each figure its 95 % interval over subjects, in "
+            "percent."
+        )
     left, right = st.columns(2, gap="large")
     with left:
         _draw_leaky(found.get("leaky") or {})
     with right:
         _draw_generated(real, found)
+
+
+def _say_people(real: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """Say in words how often the right name is given, and how often a stranger gets one."""
+    named = own["recording"]
+    said = (
+        f"Of recordings that no model learned from, **{share(named['rank_1'])}** get the right "
+        f"name first ({_limits(named.get('rank_1_interval'))}); by chance "
+        f"{share(1 / real['enrolled']) if real['enrolled'] else 'none'} would."
+    )
+    told = real.get("open_set")
+    if told:
+        said += (
+            f" Where a name must be sure, **{share(told['named_rightly'])}** are named rightly, "
+            f"{share(told['named_wrongly'])} wrongly, and of {share(told['refused'])} it says "
+            '"cannot tell".'
+        )
+    st.markdown(said)
+
+
+def _limits(ends: Any) -> str:
+    return f"95 % interval {interval(ends)} %" if ends else "no interval was measured"
 
 
 def _method_name(real: Mapping[str, Any], name: str) -> str:

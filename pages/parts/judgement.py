@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -11,6 +10,11 @@ import streamlit as st
 
 from core.jobs import JobState
 from core.plots.figures import probability_histogram
+from core.plots.signals import Panel, beats_overlay
+from core.plots.style import GENERATED, SMOOTHED
+from core.study import Study
+from pages.parts import content, job_panel, probe_choice, selection
+from pages.parts.probe_choice import Probe
 from pages.parts.words import count
 
 UNSURE = 0.1
@@ -18,14 +22,16 @@ UNSURE = 0.1
 HEADS = {"unknown": "Cannot tell", "copies": "Copies of real beats"}
 """Outcomes that a probability does not tell."""
 SHOWN_REASONS = 8
+JUDGED_PX = 280
 
 
-def draw(job: JobState, *, generated: bool) -> None:
+def draw(study: Study, job: JobState, probe: Probe) -> None:
     """Draw the verdict with its probability, its reasons, the histogram and the list of beats.
 
     Args:
+        study: An opened study.
         job: A finished ``authenticate``.
-        generated: Whether the study itself generated what was judged.
+        probe: What was judged.
     """
     result = job.result
     probability = result["beats"]
@@ -44,7 +50,7 @@ def draw(job: JobState, *, generated: bool) -> None:
         st.header(f"Too close to call: synthetic with probability {mean:.2f}")
     if result.get("verdict"):
         st.markdown(str(result["verdict"]))
-    if generated:
+    if probe.kind == probe_choice.OF_GENERATED:
         st.markdown("In truth, this study generated them.")
     if outcome == "copies":
         st.warning(
@@ -53,17 +59,21 @@ def draw(job: JobState, *, generated: bool) -> None:
             icon=":material/content_copy:",
         )
     st.caption(
-        f"{Path(job.arguments['file']).name}: mean over {count(len(probability), 'beat')}. A judge "
+        f"{probe.told}: mean over {count(len(probability), 'beat')}. A judge "
         "of beats, trained on this study's people and generators; of others it knows nothing."
     )
-    st.plotly_chart(
-        probability_histogram(probability),
-        key="judge-histogram",
-        alt=f"Probabilities of {len(probability)} beats of being synthetic",
-    )
+    left, right = st.columns([3, 2])
+    with left:
+        st.plotly_chart(
+            probability_histogram(probability),
+            key="judge-histogram",
+            alt=f"Probabilities of {len(probability)} beats of being synthetic",
+        )
+    with right:
+        draw_beats(study, probe, synthetic=bool(result.get("marked")))
     if result.get("reasons"):
-        told = result.get("judge", outcome) != "real" and result["synthetic"]
-        st.subheader("What gave it away" if told else "What was weighed")
+        away = result.get("judge", outcome) != "real" and result["synthetic"]
+        st.subheader("What gave it away" if away else "What was weighed")
         draw_reasons(result["reasons"])
     with st.expander("Each beat"):
         table: dict[str, Any] = {
@@ -74,6 +84,25 @@ def draw(job: JobState, *, generated: bool) -> None:
         if copies:
             table["Copy"] = ["yes" if one else "" for one in copies]
         st.dataframe(pd.DataFrame(table), hide_index=True, alt="Probability of each beat")
+
+
+def draw_beats(study: Study, probe: Probe, *, synthetic: bool) -> None:
+    """Draw the beats that were judged, one over the other, with their mean."""
+    if not probe.file.is_file():
+        st.caption("The file is gone, so its beats are not shown.")
+        return
+    with job_panel.one_sentence():
+        signals = probe_choice.signals_of(study, probe)
+        lead = selection.pick_lead(study.info.leads)
+        kind = GENERATED if synthetic or probe.kind == probe_choice.OF_GENERATED else SMOOTHED
+        figure = beats_overlay(
+            Panel(probe.told, kind, signals[:, :, lead]), content.beat_scale(study)
+        )
+        st.plotly_chart(
+            figure.update_layout(height=JUDGED_PX),
+            key="judged-beats",
+            alt=f"The {len(signals)} beats that were judged, and their mean",
+        )
 
 
 def draw_reasons(reasons: Sequence[Mapping[str, Any]]) -> None:

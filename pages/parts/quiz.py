@@ -14,7 +14,8 @@ from core.generating import GENERATORS
 from core.jobs import JobState
 from core.plots.paper import beat_row, common_limits, one_beat, rows_of
 from core.study import Study
-from pages.parts import content, job_panel
+from pages.parts import content, job_panel, selection
+from pages.parts.looks import emphasis
 from pages.parts.words import GENERATOR_WORDS, count
 
 KEY = "quiz"
@@ -64,7 +65,7 @@ def draw(study: Study) -> None:
         return
     state = state_of(study)
     if state["job"] is None:
-        if st.button("Begin", icon=":material/play_arrow:", type="primary", key="quiz-begin"):
+        if st.button("Begin", icon=":material/play_arrow:", type=emphasis(), key="quiz-begin"):
             new_round(study)
         return
     done = job_panel.outcome(study.folder, state["job"], key="quiz")
@@ -73,7 +74,7 @@ def draw(study: Study) -> None:
         if (job is None or not job.active) and st.button("New round", key="quiz-again"):
             new_round(study)
         return
-    lead = content.lead_picker(study, "quiz-lead")
+    lead = selection.pick_lead(study.info.leads)
     signals = np.asarray(done.result["signals"], dtype=np.float32)[:, :, lead]
     if len(state["guesses"]) < len(signals):
         draw_question(study, state, signals)
@@ -126,7 +127,7 @@ def draw_answers(study: Study, state: dict[str, Any], job: JobState, signals: np
             f"Over {count(len(rounds), 'round')}: you {sums['yours']}, the judge {sums['judge']} "
             f"of {sums['asked']}."
         )
-    if st.button("New round", icon=":material/replay:", type="primary", key="quiz-again"):
+    if st.button("New round", icon=":material/replay:", type=emphasis(), key="quiz-again"):
         new_round(study)
     scale, limits = content.beat_scale(study), common_limits(signals)
     synthetic = {i for i, what in enumerate(truth) if what == GENERATED}

@@ -26,13 +26,14 @@ def newest(study: Study, subject: str) -> JobState | None:
     return next((job for job in rows if job.arguments.get("subject") == subject), None)
 
 
-def draw(study: Study, subject: str, model: str) -> None:
+def draw(study: Study, subject: str, model: str, lead: int) -> None:
     """Draw the choice of what is exchanged, the row, and on demand the answer.
 
     Args:
         study: A study with a generator.
         subject: Whose beats.
         model: The generator.
+        lead: Number of the lead to show.
     """
     st.markdown(
         f"{ROUND_BEATS} beats in a row of **{subject}**. In {EXCHANGED_BEATS} of them something "
@@ -68,12 +69,11 @@ def draw(study: Study, subject: str, model: str) -> None:
         return
     done = job_panel.outcome(study.folder, job.id, key="swap")
     if done is not None:
-        draw_row(study, done)
+        draw_row(study, done, lead)
 
 
-def draw_row(study: Study, job: JobState) -> None:
+def draw_row(study: Study, job: JobState, lead: int) -> None:
     """Draw the row, the viewer's guess and, once asked for, what was exchanged."""
-    lead = content.lead_picker(study, "swap-lead")
     result = job.result
     signals = np.asarray(result["signals"], dtype=np.float32)[:, :, lead]
     numbers = list(range(1, len(signals) + 1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import uuid
 import zipfile
 from collections import Counter
@@ -19,6 +20,9 @@ from core.errors import UserError
 from pages.parts.workspace import folder_name, workspace
 
 UPLOADS, PROBE = "uploads", "probe"
+LOOSE = "unnamed"
+"""Folder of files that came without one."""
+STAGE_KEY = "staged_upload"
 LARGEST_ZIP_BYTES = 4 * 1024**3
 """What a zip may hold unpacked."""
 MOST_ZIP_FILES = 50_000
@@ -177,10 +181,40 @@ def store(files: Sequence[Incoming], *, loose_folder: str) -> Path:
     return folder
 
 
+def stage(files: Sequence[Incoming], version: object) -> Path | None:
+    """Store an upload once, so that it can be looked at; return its folder, None if it is empty.
+
+    An upload of another version takes the place of the one before.
+
+    Args:
+        files: What was uploaded, without collisions.
+        version: What differs wherever the files do.
+
+    Raises:
+        UserError: They cannot be written.
+    """
+    known: tuple[object, Path] | None = st.session_state.get(STAGE_KEY)
+    if known is not None and known[0] == version and known[1].is_dir():
+        return known[1]
+    unstage()
+    if not files:
+        return None
+    folder = store(files, loose_folder=LOOSE)
+    st.session_state[STAGE_KEY] = (version, folder)
+    return folder
+
+
+def unstage(*, keep: bool = False) -> None:
+    """Forget what was staged; its files go, too, unless a job needs them."""
+    known = st.session_state.pop(STAGE_KEY, None)
+    if known is not None and not keep:
+        shutil.rmtree(known[1], ignore_errors=True)
+
+
 def without_folder(message: str) -> str:
     """Return a message with uploaded files named as the user knows them."""
     folder = re.escape(f"{workspace()}{os.sep}{UPLOADS}{os.sep}")
-    return re.sub(rf"{folder}\w+{os.sep}\w+{os.sep}(?:{PROBE}{os.sep})?", "", message)
+    return re.sub(rf"{folder}\w+{os.sep}\w+{os.sep}(?:(?:{PROBE}|{LOOSE}){os.sep})?", "", message)
 
 
 def session_folder() -> Path:

@@ -7,12 +7,16 @@ import re
 import shutil
 import threading
 import time
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from core import jobs
 from core.errors import UserError
 from core.study import STUDY_FILE, Study
+from core.workflow import DEMO_NAME
 
 PROJECT = Path(__file__).resolve().parents[2]
 WORKSPACE_VARIABLE = "CARDIOTWIN_WORKSPACE"
@@ -56,17 +60,52 @@ def list_studies() -> list[StudyEntry]:
         and not path.name.startswith(".")
         and ((path / STUDY_FILE).is_file() or (path / "runs").is_dir())
     ]
-    return [_entry(path) for path in found]
+    return [_entry(path, _version(path / STUDY_FILE) or _version(path / "runs")) for path in found]
 
 
-def _entry(folder: Path) -> StudyEntry:
+def _version(path: Path) -> int:
+    """Return what changes whenever a file or folder is written to; 0 where there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+@lru_cache(maxsize=512)
+def _entry(folder: Path, version: int) -> StudyEntry:
+    """Return what a folder holds; read again only when its ``study.json`` has changed."""
     try:
         info = Study.open(folder).info
     except UserError:
-        return StudyEntry(folder, folder.name, prepared=False, simulated=folder.name == DEMO)
+        title = _asked_title(folder)
+        return StudyEntry(folder, title, prepared=False, simulated=folder.name == DEMO)
     return StudyEntry(
         folder, info.name, prepared=True, simulated=info.simulated or folder.name == DEMO
     )
+
+
+def _asked_title(folder: Path) -> str:
+    """Return what a study on its way will be called: its name must not change when it is ready."""
+    if folder.name == DEMO:
+        return DEMO_NAME
+    names = [job.arguments.get("name") for job in jobs.list_jobs(folder) if job.verb == "prepare"]
+    return next((str(name) for name in names if name), folder.name)
+
+
+def labels(entries: Sequence[StudyEntry]) -> dict[str, str]:
+    """Return folder name -> title; studies of one title also bear the name of their folder."""
+    titles = {entry.folder.name: _title(entry) for entry in entries}
+    times = Counter(titles.values())
+    return {
+        name: title if times[title] == 1 else f"{title} \u00b7 {name}"
+        for name, title in titles.items()
+    }
+
+
+def _title(entry: StudyEntry) -> str:
+    if entry.simulated and "simulated" not in entry.title.casefold():
+        return f"{entry.title} (simulated)"
+    return entry.title
 
 
 def folder_name(title: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,7 @@ def prepare(sources: list[str], study: str, *, report: Report) -> dict[str, Any]
     return {"sources": sources, "study": study, "pid": os.getpid()}
 
 
-def generate(study: str, *, report: Report) -> dict[str, Any]:
+def generate(study: str, *, out: str = "", report: Report) -> dict[str, Any]:
     """Return the process that did it."""
     return {"pid": os.getpid()}
 
@@ -45,3 +47,11 @@ def identify(study: str, files: list[str], *, report: Report) -> None:
 def authenticate(study: str, file: str, *, report: Report) -> None:
     """Fail as a bug does."""
     raise ZeroDivisionError("a secret detail")
+
+
+def tune(study: str, *, seconds: float, report: Report) -> None:
+    """Report once, then do something long that hears nothing, in a process of its own as well."""
+    child = subprocess.Popen([sys.executable, "-c", f"import time; time.sleep({seconds})"])
+    (Path(study) / "child").write_text(str(child.pid))
+    report(Progress("search", 1, 2))
+    child.wait()

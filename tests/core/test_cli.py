@@ -30,6 +30,7 @@ VERBS = [
     "tune",
     "report",
     "peaks",
+    "measure",
     "evaluate",
 ]
 
@@ -265,9 +266,48 @@ def test_peaks_are_sample_numbers_at_the_files_own_rate(
     assert np.median(heights) > np.percentile(signal, 98)
 
 
-def test_evaluate_names_the_protocol_of_every_figure(
-    trained_study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_measure_has_its_figures_for_every_file(
+    demo_recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    good, bad = demo_recordings / "S05" / "session_1.hea", tmp_path / "empty.csv"
+    bad.touch()
+    out = tmp_path / "page.pdf"
+    found = _run(capsys, "measure", bad, good, "--leads", "I", "--pdf", out)
+    assert found["pdf"] == str(out)
+    assert out.read_bytes().startswith(b"%PDF")
+    wrong, entry = found["results"]
+    times = ("pr_ms", "qrs_ms", "qt_ms", "qtc_ms", "qtc_fridericia_ms", "sdnn_ms", "rmssd_ms")
+    keys = {"file", "heart_rate", "quality", "remarks", "beats", "measures", *times}
+    assert keys <= set(entry)
+    assert set(wrong) == {*entry, "error"}
+    assert (wrong["file"], entry["file"]) == (str(bad), str(good))
+    assert {wrong[name] for name in ("heart_rate", "quality", *times)} == {None}
+    assert 40 < entry["heart_rate"] < 120
+    assert 0 < entry["pr_ms"] < entry["qt_ms"] < entry["qtc_ms"] + 100
+    assert 0 < entry["quality"] <= 1
+    assert entry["measures"]["leads"] == ["I"]
+
+
+def test_measure_is_told_with_units(
+    demo_recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "empty.csv"
+    bad.touch()
+    words = ["measure", str(demo_recordings / "S05" / "session_1.hea"), str(bad)]
+    assert cli.main(words) == 0
+    told = capsys.readouterr().out
+    for part in ("a minute", " ms", "QTc (Bazett)", "Simulated", "empty.csv"):
+        assert part in told
+    assert "None" not in told
+
+
+def test_evaluate_names_the_protocol_of_every_figure(
+    trained_study: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The four networks that judge are trained for one epoch: their figures are not looked at."""
+    from core.models import cnn_lstm
+
+    monkeypatch.setitem(cnn_lstm.EPOCHS, "quick", 1)
     result = _run(capsys, "evaluate", trained_study, "--redraws", 1)
 
     def figures(node: Any) -> list[Any]:
@@ -335,6 +375,8 @@ def test_report_stands_alone(
         (["gallery", "{study}", "--remove", "nobody"], "--remove nobody"),
         (["gallery", "{study}", "--undo"], "nothing was changed"),
         (["peaks", "no/such/file.hea"], "no such file"),
+        (["measure", "no/such/file.hea"], "no such file"),
+        (["measure", "x.hea", "--pdf", "x.png"], "End it in .pdf"),
         (["report", "{study}", "--out", "x.docx"], ".html or .pdf"),
         (["tune", "{study}", "--trials", "0"], "--trials"),
     ],

@@ -72,7 +72,7 @@ def test_dashboards_that_start_together_share_one_cluster_that_outlives_them(
     assert listening
     assert all(ipaddress.ip_address(ip).is_loopback for ip in listening)
     assert os.getsid(address.pid) != os.getsid(0)
-    assert {p.nice() for p in family} == {cluster.NICENESS}
+    assert {p.nice() for p in family} == {min(19, os.nice(0) + cluster.NICENESS)}
 
     cluster.stop(workspace)
     assert not cluster.is_alive(address)

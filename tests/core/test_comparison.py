@@ -108,17 +108,6 @@ def test_the_nearest_beat_is_found_under_gain_and_offset() -> None:
     assert comparison.nearest_beat(2 * train[13] + 0.7, train, RATE) == 13
 
 
-@pytest.mark.parametrize("method", ["PCA", "t-SNE"])
-def test_a_plane_has_as_many_points_of_each_kind(method: str) -> None:
-    rng = np.random.default_rng(0)
-    real = rng.normal(0, 1, (40, N_SAMPLES, 1)).astype(np.float32)
-    generated = rng.normal(4, 1, (15, N_SAMPLES, 1)).astype(np.float32)
-    one, other = comparison.plane(real, generated, method=method)
-    assert one.shape == other.shape == (15, 2)
-    apart = np.linalg.norm(one.mean(axis=0) - other.mean(axis=0))
-    assert apart > np.linalg.norm(one.std(axis=0))
-
-
 def test_all_beats_of_a_round_are_told_to_as_many_digits() -> None:
     signals = np.asarray([[[1.23456789]], [[0.00012345]]], np.float32)
     assert comparison.told_values(signals) == [[[1.235]], [[0.0]]]

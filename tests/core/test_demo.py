@@ -16,6 +16,7 @@ from core.study import Study
 
 DEMO = make_demo.DEMO_FOLDER
 MOST_BYTES = 2_000_000
+MOST_STUDY_BYTES = 10_000_000
 MOST_ADC_UNITS_APART = 2
 """Other builds of numpy and SciPy round differently in the last place."""
 
@@ -72,6 +73,11 @@ def test_rate_and_amplitude_are_those_of_a_resting_adult(path: Path) -> None:
     ]
     assert 0.3 <= np.median(heights) <= 2.2
     assert np.abs(signal).max() < 3
+
+
+def test_shipped_study_is_small_enough_to_ship() -> None:
+    study = DEMO.parent / "demo_study"
+    assert sum(f.stat().st_size for f in study.rglob("*") if f.is_file()) < MOST_STUDY_BYTES
 
 
 def test_every_model_of_the_shipped_study_is_of_this_version() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
 import signal
 import subprocess
@@ -139,10 +140,75 @@ def test_job_whose_worker_is_killed_goes_on_from_its_checkpoint(
 ) -> None:
     job_id = submit(study, "train", workspace, epochs=8, seconds=0.1, die_at=4)
     after = wait_until(study, job_id, ended)
-    assert (after.status, after.result["begun_at"]) == ("done", 4)
+    assert (after.status, after.result["begun_at"], after.runs) == ("done", 4, 2)
     assert [report["done"] for report in after.history] == list(range(1, 9))
     with pytest.raises(UserError, match="the job is done"):
         jobs.resume(study, job_id)
+
+
+def test_job_that_hears_nothing_is_cancelled_with_its_process(workspace: Path, study: Path) -> None:
+    job_id = submit(study, "tune", workspace, seconds=3600)
+    during = wait_until(study, job_id, lambda job: job.done == 1)
+    assert not during.stopping
+    worker = json.loads((during.folder / "state.json").read_text())["worker"]
+    family = [psutil.Process(pid) for pid in (worker["pid"], int((study / "child").read_text()))]
+    jobs.cancel(study, job_id)
+    after = wait_until(study, job_id, ended)
+    assert (after.status, after.stopping, after.remaining_s) == ("cancelled", False, None)
+    assert not psutil.wait_procs(family, timeout=ENOUGH_S)[1], "nothing of it computes on"
+
+    again = wait_until(study, submit(study, "train", workspace, epochs=1), ended)
+    assert again.status == "done", "the cluster has another worker"
+    assert jobs.read_job(study, job_id).status == "cancelled", "it does not run again by itself"
+
+
+def test_job_that_was_cancelled_while_its_worker_restarts_stays_so(
+    workspace: Path, study: Path
+) -> None:
+    job_id = submit(study, "train", workspace, epochs=1000, seconds=0.05)
+    during = wait_until(study, job_id, lambda job: job.done > 2)
+    worker = json.loads((during.folder / "state.json").read_text())["worker"]
+    os.kill(worker["pid"], signal.SIGKILL)
+    jobs.cancel(study, job_id)
+    assert wait_until(study, job_id, ended).status == "cancelled"
+    after = wait_until(study, submit(study, "train", workspace, epochs=1), ended)
+    assert after.status == "done"
+    assert jobs.read_job(study, job_id).status == "cancelled"
+
+    jobs.resume(study, job_id, functions=FAKE)
+    resumed = wait_until(study, job_id, lambda job: job.done > during.done)
+    assert resumed.runs > during.runs
+    jobs.cancel(study, job_id)
+    wait_until(study, job_id, ended)
+
+
+def test_remaining_time_is_of_the_stages_own_pace(
+    workspace: Path, study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "MIN_PACE_S", 0)
+    job_id = submit(study, "train", workspace, epochs=1000, seconds=0.05)
+    during = wait_until(study, job_id, lambda job: job.done > 10)
+    assert during.remaining_s is not None
+    assert during.remaining_s > 0
+    jobs.cancel(study, job_id)
+    assert wait_until(study, job_id, ended).remaining_s is None
+
+
+def test_oldest_jobs_that_change_nothing_are_forgotten_with_their_exports(
+    workspace: Path, study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "KEPT", 2)
+    exports = study / "exports"
+    exports.mkdir(parents=True)
+    outs = [exports / "a.npz", study.with_name("mine.npz"), exports / "b.npz", exports / "c.npz"]
+    trained = submit(study, "train", workspace, epochs=1)
+    ids = [trained]
+    for out in [*outs, outs[2]]:
+        out.touch()
+        ids.append(submit(study, "generate", workspace, out=out))
+        wait_until(study, ids[-1], ended)
+    assert [job.id for job in jobs.list_jobs(study)] == [*ids[:2:-1], trained]
+    assert [out.exists() for out in outs] == [False, True, True, True]
 
 
 def test_job_whose_scheduler_is_killed_is_interrupted_and_resumes(
@@ -165,6 +231,7 @@ def test_job_whose_scheduler_is_killed_is_interrupted_and_resumes(
     after = wait_until(study, job_id, ended)
     assert after.status == "done"
     assert after.result["begun_at"] >= 2
+    assert after.runs == 2
     assert [report["done"] for report in after.history] == list(range(1, 41))
 
 

@@ -13,7 +13,7 @@ import pytest
 from core import scoreboard, workflow
 from core.beat_set import BeatSet
 from core.evaluation.identification import METHOD_WORDS
-from core.reporting import figure_rows
+from core.reporting import told_figures
 from core.study import Study
 
 
@@ -63,9 +63,9 @@ def test_robustness_starts_from_the_undisturbed_probes(figures: dict[str, Any]) 
 
 def test_a_report_lists_figures_and_no_curves(study: Study, figures: dict[str, Any]) -> None:
     assert figures
-    listed = list(figure_rows(study.figures()))
-    assert 20 < len(listed) < 150
-    assert any("leaky" in name and "leaky" in protocol for name, _, protocol in listed)
+    listed = list(told_figures(study.figures()))
+    assert 20 < len(listed) < 250
+    assert any("leaky" in one.name and "leaky" in one.protocol for one in listed)
 
 
 class Told:

@@ -135,3 +135,17 @@ def test_beats_that_are_not_labelled_are_no_second_label(prepared_study: Path) -
     assert generator_labels(replace(beats, label=told)) is None
     several = np.where(np.arange(len(beats)) % 2, "N", "V")
     assert generator_labels(replace(beats, label=several)) is several
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("augment", "gan"), ("target", "label"), ("order", "lstm_cnn"), ("balance", "none")],
+)
+def test_an_option_that_would_change_nothing_is_refused(
+    option: str, value: str, prepared_study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", str(prepared_study), "--models", "autoencoder", f"--{option}", value]
+    assert cli.main(words) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert f"--{option} {value}: is for the identifier, which is not among --models" in told

@@ -22,7 +22,10 @@ from pages.parts import workspace as places
 
 PROJECT = Path(__file__).resolve().parents[2]
 DEMO_RECORDINGS = PROJECT / "assets" / "demo"
-PAGES = ("recordings", "training", "generation", "authenticity", "identification")
+PAGES = (
+    *("overview", "recordings", "trace", "explore", "training"),
+    *("generation", "authenticity", "identification", "report"),
+)
 
 
 @dataclass
@@ -199,7 +202,7 @@ def open_page(workspace: Path) -> Callable[..., AppTest]:
         for key, value in state.items():
             app.session_state[key] = value
         app.run()
-        if name != "recordings":
+        if name != "overview":
             app.switch_page(f"pages/{name}.py")
             app.run()
         check(app)

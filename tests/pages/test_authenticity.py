@@ -12,10 +12,11 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import jobs
+from core.beat_set import read_beats
 from core.comparison import told_values
 from core.study import Study
 from pages.parts import quiz
-from tests.pages.conftest import Submitted, check, words, write_job
+from tests.pages.conftest import Submitted, chart, check, words, write_job
 
 OpenPage = Callable[..., AppTest]
 QUIZ = {"authenticity-section": "Real or generated?"}
@@ -63,14 +64,30 @@ def test_a_verdict_tells_its_probability_and_every_beat(trained: Path, open_page
     app = open_page("authenticity")
     assert app.header[0].value == "Synthetic, with probability 0.70"
     assert "In truth, this study generated them." in words(app)
+    assert "SYNTHETIC" in json.dumps(chart(app, 1)["layout"]["annotations"])
     assert list(app.dataframe[0].value["Said"]) == ["synthetic", "synthetic", "real"]
     app = open_page("authenticity", **{"authenticity-section": "How far to trust the judge"})
     assert [m.value for m in app.metric] == ["0.610", "0.640", "0.240"]
-    assert list(app.dataframe[0].value["Kind"]) == [
-        "beats pieced together from two people",
-        "this study's GAN",
-    ]
-    assert list(app.dataframe[0].value["AUC"]) == ["0.930", "0.520"]
+    assert "the judge tells **61 %** right; a coin gets 50 %." in words(app)
+    assert app.table[0].value.to_numpy().tolist() == [
+        ["this study's GAN", "0.520"],
+        ["beats pieced together from two people", "0.930"],
+    ], "the hardest first"
+
+
+def test_a_verdict_is_that_of_what_is_chosen(
+    trained: Path, submitted: Submitted, open_page: OpenPage
+) -> None:
+    app = open_page("authenticity")
+    app.get_by_key("probe-kind").set_value("A recording of the study").run()
+    check(app)
+    assert not app.header, "of other beats"
+    assert "Not judged yet: S01/session_2." in words(app)
+    next(b for b in app.button if b.label == "Judge").click().run()
+    check(app)
+    file = Path(submitted.of("authenticate")["file"])
+    assert set(read_beats(file).recording) == {"S01/session_2"}
+    assert "Judging" in app.progress[0].text
 
 
 def test_what_gave_it_away_and_copies_are_told(trained: Path, open_page: OpenPage) -> None:

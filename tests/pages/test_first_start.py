@@ -100,7 +100,7 @@ SCRIPT = """
 import sys
 from streamlit.testing.v1 import AppTest
 app = AppTest.from_file("app.py", default_timeout=60).run()
-for section in ("Signals", "Beats", "Features", "Export"):
+for section in ("Balance", "Quality", "Beats", "Features", "Export"):
     app.session_state["recordings-section"] = section
     app.run()
     assert not app.exception

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,12 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.beat_set import read_beats, write_beats
+from core.beat_set import concatenate, read_beats, write_beats
 from core.evaluation.privacy import nearest_distances
+from core.jobs import read_job
 from core.recording import Recording
 from core.study import Study, write_json
-from pages.parts import strip_form, swap_test
+from pages.parts import generated, strip_form, swap_test
 from tests.pages.conftest import PROJECT, Submitted, chart, check, linked, words, write_job
 
 OpenPage = Callable[..., AppTest]
@@ -89,16 +92,119 @@ def test_a_label_is_offered_where_a_study_has_several(
     assert submitted.of("generate")["label"] == "V"
 
 
+def generate(study: Path, subjects: list[str], *, n: int = 5, **asked: Any) -> str:
+    """Write a finished job that generated beats of subjects: each one's real ones, shifted."""
+    sets = [Study.open(study).beats("train", subject=name).take(slice(0, n)) for name in subjects]
+    beats = concatenate(sets)
+    synthetic = {
+        "signals": beats.signals + np.float32(0.02),
+        "synthetic": np.ones(len(beats), bool),
+    }
+    out = study / "exports" / f"made-{len(subjects)}-{asked.get('model', 'gan')}.npz"
+    write_beats(replace(beats, **synthetic), out)
+    told = {"model": "gan", "subjects": subjects, "per_subject": n, "days": "recorded", "seed": 0}
+    return write_job(study, "generate", {"out": str(out), **told, **asked}, result={})
+
+
+def test_the_first_visit_generates_everybody_by_itself(
+    trained: Path, submitted: Submitted, open_page: OpenPage
+) -> None:
+    shutil.rmtree(trained / "runs")
+    app = open_page("generation", subject="S02")
+    asked = submitted.of("generate")
+    assert asked["subjects"] == ["S01", "S02", "S03"] and asked["per_subject"] == 50
+    assert "Generating" in app.progress[0].text
+    titles = [title["text"] for title in linked(app)["baseOption"]["title"]]
+    assert titles[:-1] == ["Real", "Smoothed"], "what is there already is shown meanwhile"
+    open_page("generation")
+    assert submitted.verbs() == ["generate"], "once"
+
+
+def test_another_subject_is_shown_at_once_from_a_generation_of_everybody(
+    trained: Path, submitted: Submitted, open_page: OpenPage
+) -> None:
+    generate(trained, ["S01", "S02", "S03"])
+    app = open_page("generation")
+    app.selectbox(key="subject").select("S03").run()
+    check(app)
+    assert "**S03**: 5 beats by the GAN (conditional), as on the recorded days" in words(app)
+    mean = linked(app)["baseOption"]["series"][-1]
+    own = Study.open(trained).beats("train", subject="S03").signals[:5, :, 0].mean(axis=0) + 0.02
+    np.testing.assert_allclose([y for _, y in mean["data"]], own, atol=1e-3)
+    assert submitted.calls == []
+
+
+def test_a_subject_without_generated_beats_has_them_by_one_click(
+    trained: Path, submitted: Submitted, open_page: OpenPage
+) -> None:
+    app = open_page("generation", subject="S02")
+    assert "No generated beats of S02 yet." in words(app)
+    app.button(key="generate-now").click().run()
+    check(app)
+    assert (submitted.of("generate")["subjects"], submitted.verbs()) == (["S02"], ["generate"])
+    assert "Generating" in app.progress[0].text
+
+
+def test_the_same_model_and_days_are_shown_of_the_next_subject(
+    trained: Path, open_page: OpenPage
+) -> None:
+    generate(trained, ["S02"], model="mixture")
+    generate(trained, ["S02"])
+    generate(trained, ["S01"], model="mixture")
+    app = open_page("generation", subject="S02")
+    shown = next(box for box in app.selectbox if box.label == "Generated beats")
+    assert [words.split(" by the ")[1].split(",")[0] for words in shown.options] == [
+        "GAN (conditional)",
+        "Gaussian mixture",
+    ]
+    app.selectbox(key="subject").select("S01").run()
+    assert "**S01**: 20 beats by the GAN" in words(app), "not the newer one of the mixture"
+
+
+@pytest.mark.parametrize("page", ["generation", "identification", "authenticity"])
+def test_the_subject_of_the_address_is_chosen(
+    page: str, trained: Path, open_page: OpenPage
+) -> None:
+    app = open_page(page, subject="S03")
+    assert app.selectbox(key="subject").value == "S03"
+    if page != "generation":
+        assert app.selectbox(key="recording").options == ["S03/session_2", "S03/session_1"]
+
+
+def test_a_study_that_was_moved_finds_its_generated_beats(
+    trained: Path, open_page: OpenPage
+) -> None:
+    job = next((trained / "runs").iterdir()) / "job.json"
+    told = job.read_text()
+    job.write_text(told.replace(str(trained), "/elsewhere"))
+    assert "**S01**: 20 beats" in words(open_page("generation"))
+
+
+def test_downloads_hold_the_subject_alone_and_say_what_made_them(trained: Path) -> None:
+    job_id = generate(trained, ["S01", "S02"])
+    study = Study.open(trained)
+    job = read_job(trained, job_id)
+    for ending in (".npz", ".csv"):
+        path = trained / f"download{ending}"
+        path.write_bytes(generated.as_bytes(study, job, "S02", ending))
+        beats = read_beats(path)
+        assert set(beats.subject) == {"S02"} and beats.synthetic.all()
+    assert "gan" in path.read_text()
+    part = generated.file_of_subject(study, job, "S02")
+    assert part == generated.part_name(study, job, "S02") and set(read_beats(part).subject) == {
+        "S02"
+    }
+
+
 @pytest.mark.parametrize("method", ["PCA", "t-SNE"])
 def test_points_of_real_and_generated_beats(
     method: str, trained: Path, open_page: OpenPage
 ) -> None:
     app = section(open_page, "Points", **{"plane-method": method})
-    real, generated = chart(app)["data"]
+    real, generated = linked(app)["series"][:2]
     assert (real["name"], generated["name"]) == ("Real, smoothed", "Generated")
-    assert real["marker"]["color"] != generated["marker"]["color"]
     assert "20 real and as many generated beats of S01" in words(app)
-    assert method in json.dumps(chart(app)["layout"]["xaxis"])
+    assert method in linked(app)["xAxis"]["name"]
 
 
 def test_copies_are_told_and_shown_over_the_beat_that_they_copy(
@@ -210,8 +316,8 @@ def test_a_strip_is_drawn_on_true_paper_and_downloaded_whole(
     recording = Recording(signal, 250.0, ("I",), ("mV",), "strip", out)
     monkeypatch.setattr(strip_form, "read_recording", lambda path: recording)
     app = section(open_page, "Strip")
-    assert app.header[0].value.startswith("Subject S01: 20 beats by the GAN"), "not the strip"
-    assert chart_count(app) == strip_form.ROWS_A_PAGE
+    assert "**S01**: 20 beats by the GAN" in words(app), "not the strip"
+    assert chart_count(app) == strip_form.ROWS_A_PAGE_S / strip_form.USUAL_ROW_S
     layout = chart(app)["layout"]
     assert (layout["xaxis"]["dtick"], layout["yaxis"]["dtick"]) == (0.2, 0.5)
     assert (layout["xaxis"]["minor"]["dtick"], layout["yaxis"]["minor"]["dtick"]) == (0.04, 0.1)
@@ -219,6 +325,12 @@ def test_a_strip_is_drawn_on_true_paper_and_downloaded_whole(
     assert layout["xaxis"]["range"] == [0.0, 5.0]
     assert "SYNTHETIC" in json.dumps(layout["annotations"])
     assert "25 mm/s to 10 mm/mV" in words(app)
+    height = layout["height"]
+    app.get_by_key("strip-row-s").set_value(2.5).run()
+    check(app)
+    assert chart(app)["layout"]["xaxis"]["range"] == [0.0, 2.5]
+    assert chart(app)["layout"]["height"] != height
+    assert chart_count(app) == 4
     with zipfile.ZipFile(io.BytesIO(strip_form.as_zip(files))) as archive:
         assert sorted(archive.namelist()) == ["strip.dat", "strip.hea"]
 
@@ -237,7 +349,10 @@ def test_both_generators_stand_beside_real_beats_and_the_better_is_named(
     write_json(trained / "reports" / "figures.json", figures)
     app = section(open_page, "How close")
     assert "Better for these data: GAN (conditional)." in app.success[0].value
-    assert app.table[0].value.iloc[0, 1:].tolist() == ["0.52", "0.61", "0.5"]
+    assert app.table[0].value.iloc[0, 1:].tolist() == ["52 %", "61 %", "50 %"]
+    assert "the best of 5 judges tells **52 %** right (real from real: 50 %" in words(app)
+    assert "by record. Below each figure its 95 % interval" in words(app)
+    assert app.table[1].value.iloc[0, 1:].tolist() == ["0.52", "0.61", "0.5"]
 
 
 def test_an_unmeasured_study_says_how_to_measure(trained: Path, open_page: OpenPage) -> None:

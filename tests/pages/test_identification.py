@@ -131,15 +131,62 @@ def test_a_file_without_a_beat_has_no_answer(trained: Path, open_page: OpenPage)
 
 
 def test_a_file_that_is_gone_still_has_its_answer(trained: Path, open_page: OpenPage) -> None:
-    path = trained / "exports" / "lost.npz"
+    path = trained / "lost.npz"
     write_job(trained, "identify", {"files": [str(path)]}, result={"results": [answer(path)]})
     app = open_page("identification")
     assert app.header[0].value == "It is S02"
     assert "The file is gone, so its beats are not shown." in words(app)
 
 
-def test_a_claim_is_verified(trained: Path, submitted: Submitted, open_page: OpenPage) -> None:
+def test_another_probe_has_its_own_answer(
+    trained: Path, submitted: Submitted, open_page: OpenPage
+) -> None:
     app = open_page("identification")
+    assert app.header[0].value == "It is S02"
+    app.get_by_key("probe-kind").set_value("A recording of the study").run()
+    check(app)
+    assert not app.header, "of the generated beats"
+    assert "Not compared yet: S01/session_2." in words(app)
+    assert "no model learned from it" in words(app)
+
+
+def test_a_recording_of_the_address_is_chosen_with_its_subject(
+    trained: Path, submitted: Submitted, open_page: OpenPage
+) -> None:
+    app = open_page("identification", recording="S02/session_1")
+    assert app.selectbox(key="subject").value == "S02"
+    assert app.selectbox(key="recording").value == "S02/session_1"
+    assert "The models learned from this recording" in words(app)
+    app.button(key="take-unseen").click().run()
+    check(app)
+    assert app.selectbox(key="recording").value == "S02/session_2"
+    assert not [b for b in app.button if b.key == "take-unseen"]
+    press(app, "Identify")
+    assert set(read_beats(Path(submitted.of("identify")["files"][0])).record) == {"session_2"}
+
+
+def test_an_opened_file_is_open_on_all_pages(
+    trained: Path, submitted: Submitted, open_page: OpenPage
+) -> None:
+    content = (trained / "exports" / "generated.npz").read_bytes()
+    app = open_page("identification", **{"probe-kind": "A file"})
+    assert not [b for b in app.button if b.label == "Identify"], "there is nothing to look at yet"
+    assert "Choose one ECG file" in words(app)
+    app.file_uploader(key="probe-upload").upload("ann.npz", content).run()
+    check(app)
+    assert "**ann.npz**" in words(app)
+    press(app, "Identify")
+    file = Path(submitted.of("identify")["files"][0])
+    assert file.read_bytes() == content
+    app.switch_page("pages/authenticity.py").run()
+    check(app)
+    assert "**ann.npz**" in words(app)
+    press(app, "Judge")
+    assert submitted.of("authenticate")["file"] == str(file), "stored once"
+
+
+def test_a_claim_is_verified(trained: Path, submitted: Submitted, open_page: OpenPage) -> None:
+    app = open_page("identification", subject="S01")
     app.selectbox(key="probe-claimed").select("S03").run()
     press(app, "Verify")
     assert submitted.verbs() == ["identify", "verify"]

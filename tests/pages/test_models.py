@@ -1,4 +1,4 @@
-"""Training, generation, authenticity and identification on a study with finished jobs."""
+"""Generation, authenticity and identification on a study with finished jobs."""
 
 from __future__ import annotations
 
@@ -13,93 +13,9 @@ from streamlit.testing.v1 import AppTest
 from core.beat_set import read_beats
 from core.options import MODEL_NAMES
 from core.study import Study
-from tests.pages.conftest import Submitted, chart, check, words, write_job
+from tests.pages.conftest import Submitted, check, words, write_job
 
 OpenPage = Callable[..., AppTest]
-PRESETS = ("quick", "full")
-
-
-def test_training_begins_with_what_was_chosen(
-    study: Path, submitted: Submitted, open_page: OpenPage
-) -> None:
-    app = open_page("training")
-    assert "smoothed beats** of 3 subjects in the train part" in words(app)
-    app.get_by_key("train-models").set_value(["gan", "autoencoder"])
-    app.selectbox(key="train-preset").select("full")
-    app.number_input(key="train-seed").set_value(7)
-    app.selectbox(key="train-target").select("label")
-    app.selectbox(key="train-order").select("lstm_cnn")
-    app.selectbox(key="train-balance").select("draws")
-    app.selectbox(key="train-augment").select("classic")
-    app.get("form_submit_button")[0].click().run()
-    check(app)
-    assert submitted.of("train") == {
-        "study": str(study),
-        "models": ["autoencoder", "gan"],
-        "preset": "full",
-        "seed": 7,
-        "target": "label",
-        "order": "lstm_cnn",
-        "balance": "draws",
-        "augment": "classic",
-    }
-    assert app.progress[0].text.startswith("Training")
-
-
-def test_no_model_chosen_is_told(study: Path, submitted: Submitted, open_page: OpenPage) -> None:
-    app = open_page("training")
-    app.get_by_key("train-models").set_value([])
-    app.get("form_submit_button")[0].click().run()
-    check(app)
-    assert app.error[0].value == "Models: none is chosen. Choose at least one."
-    assert submitted.calls == []
-
-
-def test_a_running_training_shows_curves_and_is_cancelled(study: Path, open_page: OpenPage) -> None:
-    job = write_job(
-        study,
-        "train",
-        {"preset": "quick"},
-        status="running",
-        metrics=[{"critic_loss": 2.0}, {"critic_loss": 1.5}],
-    )
-    app = open_page("training")
-    assert app.progress[0].value == 30
-    assert chart(app)["data"][0]["name"] == "critic loss"
-    assert not app.get("form_submit_button"), "one training at a time"
-    app.button(key=f"cancel-train-{job}").click().run()
-    check(app)
-    assert (study / "runs" / job / "cancel").exists()
-
-
-@pytest.mark.parametrize("status", ["failed", "cancelled", "interrupted"])
-def test_a_training_that_ended_early_can_be_resumed(
-    status: str, study: Path, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from core import jobs
-
-    resumed: list[str] = []
-    monkeypatch.setattr(jobs, "resume", lambda folder, job, workspace: resumed.append(job))
-    message = "beats.npy: is missing. Prepare the study again." if status == "failed" else ""
-    job = write_job(study, "train", {"preset": "quick"}, status=status, message=message)
-    app = open_page("training")
-    assert message in words(app)
-    app.button(key=f"resume-train-{job}").click().run()
-    assert resumed == [job]
-
-
-def test_cards_of_finished_models(trained: Path, open_page: OpenPage) -> None:
-    app = open_page("training")
-    labels = [e.label.split(":")[0] for e in app.expander]
-    assert "Identifier" in labels[:-5]
-    assert labels[-5:] == [
-        "Autoencoder",
-        "Mixture",
-        "Conditional GAN",
-        "Judge",
-        "Identifier",
-    ]
-    assert set(app.dataframe[0].value["State"]) == {"trained, quick"}
 
 
 @pytest.mark.parametrize(

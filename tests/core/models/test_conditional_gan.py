@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +157,25 @@ def test_cancelled_training_resumes_to_the_same_generator(
     asked = ["ada", "bob"] * 10
     np.testing.assert_array_equal(resumed.sample(asked, seed=1), gan.sample(asked, seed=1))
     assert resumed.history == gan.history
+
+
+def test_other_threads_that_draw_at_random_change_nothing(
+    gan: ConditionalGan, autoencoder: Autoencoder
+) -> None:
+    ended = threading.Event()
+
+    def draw() -> None:
+        while not ended.wait(0.001):
+            random.random()
+
+    thread = threading.Thread(target=draw)
+    thread.start()
+    try:
+        again = ConditionalGan.fit(autoencoder, *_people(), preset="quick", seed=0)
+    finally:
+        ended.set()
+        thread.join()
+    assert again.history == gan.history
 
 
 def test_saved_and_loaded_it_draws_the_same(gan: ConditionalGan, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -117,22 +116,6 @@ def test_an_unknown_unit_is_never_called_millivolt() -> None:
     )
     for figure in figures_:
         assert figure.layout.yaxis.title.text == "Amplitude (unit unknown)"
-
-
-def test_a_trace_marks_r_peaks_at_their_time_and_height() -> None:
-    signal = np.arange(500, dtype=np.float32)
-    figure = signals.recording_trace(
-        {"raw": signal, "smoothed": signal / 2},
-        sampling_rate=250.0,
-        unit="mV",
-        start_s=10.0,
-        peaks=np.array([250]),
-        refused=np.array([400]),
-    )
-    peak, refused = figure.data[2:]
-    assert (peak.x[0], peak.y[0]) == (11.0, 125.0)
-    assert refused.name == "R peak, beat left out"
-    assert (figure.data[0].x[0], figure.data[0].x[-1]) == pytest.approx((10.0, 11.996))
 
 
 def test_no_beats_draw_nothing_and_do_not_fail() -> None:
@@ -272,12 +255,3 @@ def test_counts_are_stacked_by_part() -> None:
     figure = figures.count_bars({"A": {"train": 3, "test": 1}, "B": {"train": 2}}, x_title="x")
     found = {t.name: list(t.y) for t in figure.data}
     assert found == {"train": [3, 2], "test": [1, 0]}
-
-
-def test_groups_of_points_differ_in_colour_or_marker() -> None:
-    groups = np.array([f"S{i}" for i in range(49)])
-    points = np.zeros((49, 2), np.float32)
-    figure = figures.projection_scatter(points, groups, method="PCA")
-    looks: set[Any] = {(t.marker.color, t.marker.symbol) for t in figure.data}
-    assert len(looks) == 49
-    assert figure.layout.showlegend is False
