@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import io
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 
-from core.errors import UserError
 from core.recording import FloatArray
 
 PCA_BEFORE_TSNE = 50
@@ -82,30 +75,6 @@ def tsne(beats: FloatArray, *, seed: int, perplexity: float = PERPLEXITY) -> Flo
         return np.asarray(model.fit_transform(points), dtype=np.float32)
 
 
-def tsne_apart(beats: FloatArray, *, seed: int) -> FloatArray:
-    """Return `tsne` of beats, computed in a process of its own.
-
-    The caller's process does not load scikit-learn (65 MB), and a thread that waits for this one
-    leaves the others their time.
-
-    Raises:
-        UserError: The other process failed.
-    """
-    given = io.BytesIO()
-    np.save(given, _rows(beats), allow_pickle=False)
-    done = subprocess.run(
-        [sys.executable, "-m", "core.projection", str(seed)],
-        input=given.getvalue(),
-        capture_output=True,
-        cwd=Path(__file__).parents[1],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        check=False,
-    )
-    if done.returncode:
-        raise UserError("t-SNE", "could not be computed", "Try again, or choose PCA")
-    return np.asarray(np.load(io.BytesIO(done.stdout), allow_pickle=False), dtype=np.float32)
-
-
 def standardised(features: FloatArray) -> FloatArray:
     """Return features (n, n_features) as z-scores; a value that is missing is the mean, 0."""
     values = np.asarray(features, dtype=np.float64)
@@ -124,8 +93,3 @@ def evenly(n: int, most: int) -> np.ndarray:
 def _rows(beats: FloatArray) -> FloatArray:
     array = np.asarray(beats, dtype=np.float32)
     return array.reshape(len(array), int(np.prod(array.shape[1:])))
-
-
-if __name__ == "__main__":
-    rows = np.load(io.BytesIO(sys.stdin.buffer.read()), allow_pickle=False)
-    np.save(sys.stdout.buffer, tsne(rows, seed=int(sys.argv[1])), allow_pickle=False)

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from core.errors import UserError
+from core import apart
 from core.options import PrepareOptions
 from core.recording import (
     MILLIVOLT,
@@ -35,7 +33,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 KINDS = ("raw", "clean", "smoothed")
 LONG_BYTES = 32 * 1024**2
-"""Files, and signals, above this are handled in a process of their own, and kept on disk."""
+"""Signals above this are kept on disk."""
 ABOUT = "about.json"
 STANDARD = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 """The twelve standard leads, column by column of a print."""
@@ -175,7 +173,7 @@ def of_file(
 ) -> Trace:
     """Return a file for viewing; what is made of it is kept in a folder, and read again.
 
-    A long file is read by a process of its own, so that the memory it takes is free again.
+    It is read by another process, so that the memory it takes is free again.
 
     Args:
         file: A recording in any format of the readers.
@@ -187,11 +185,7 @@ def of_file(
         UserError: The file cannot be read, or has no ECG lead.
     """
     if not (folder / ABOUT).is_file():
-        size = sum(p.stat().st_size for p in file.parent.glob(f"{file.stem}.*") if p.is_file())
-        if size <= LONG_BYTES / 8:
-            _write(file, folder, options, source_rate)
-        else:
-            _write_apart(file, folder, options, source_rate)
+        apart.run(_write, file, folder, options, source_rate)
     return _open(folder)
 
 
@@ -228,33 +222,6 @@ def _write(file: Path, folder: Path, options: PrepareOptions, source_rate: float
     write_json(folder / ABOUT, about)
 
 
-def _write_apart(
-    file: Path, folder: Path, options: PrepareOptions, source_rate: float | None
-) -> None:
-    asked = json.dumps(
-        {
-            "file": str(file),
-            "folder": str(folder),
-            "options": options.model_dump(mode="json"),
-            "source_rate": source_rate,
-        }
-    )
-    done = subprocess.run(
-        [sys.executable, "-m", "core.trace"],
-        input=asked,
-        text=True,
-        capture_output=True,
-        cwd=Path(__file__).resolve().parents[1],
-        check=False,
-    )
-    if done.returncode:
-        try:
-            told = json.loads(done.stderr.splitlines()[-1])
-            raise UserError(*told)
-        except (ValueError, IndexError, TypeError):
-            raise UserError(file, "cannot be read", "Give a smaller or another file") from None
-
-
 def _open(folder: Path) -> Trace:
     about: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
     layers = {
@@ -269,19 +236,3 @@ def _open(folder: Path) -> Trace:
         remarks=tuple(about.pop("remarks")),
         **about,
     )
-
-
-def _main() -> int:
-    """Read the file that standard input describes; a `UserError` is told as JSON."""
-    asked = json.load(sys.stdin)
-    options = PrepareOptions(**asked["options"])
-    try:
-        _write(Path(asked["file"]), Path(asked["folder"]), options, asked["source_rate"])
-    except UserError as error:
-        print(json.dumps([error.where, error.fault, error.fix]), file=sys.stderr)  # noqa: T201
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(_main())

@@ -8,6 +8,7 @@ from typing import Any
 
 import streamlit as st
 
+from core import apart
 from core import trace as traces
 from core.errors import UserError
 from core.study import Study
@@ -48,7 +49,7 @@ def _of_file(path: str, stamp: int, folder: str, kept: str) -> Trace:
 def _measures(token: str, _trace: Trace) -> dict[str, Any]:
     from core.measuring import measure_recording
 
-    return measure_recording(_trace.recording(), leads="all")
+    return apart.run(measure_recording, _trace.recording(), leads="all")
 
 
 @st.cache_data(max_entries=2, show_spinner=False, scope="session")
@@ -57,7 +58,8 @@ def _print(token: str, _trace: Trace, start_s: float) -> bytes:
 
     out = _kept("prints") / f"{token}.pdf"
     out.parent.mkdir(parents=True, exist_ok=True)
-    print_recording(
+    apart.run(
+        print_recording,
         _trace.recording(),
         out,
         measures=_measures(token, _trace) if _trace.duration_s <= LONG_S else None,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
+from core import apart
 from core.options import PrepareOptions
 from core.plots.style import RAW, REAL, SMOOTHED
 from core.readers import read_recording
@@ -70,7 +71,7 @@ def of_study(study: Study, name: str) -> Recording:
 def _processed(name: str, options: PrepareOptions, _recording: Recording) -> Preprocessed:
     from core.preprocessing.pipeline import preprocess
 
-    return preprocess(_recording, options, leads=options.leads)
+    return apart.run(preprocess, _recording, options, leads=options.leads)
 
 
 def draw(recording: Recording, options: PrepareOptions, *, version: str) -> None:

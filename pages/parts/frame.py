@@ -17,48 +17,39 @@ from pages.parts import server, sidebar, workspace
 
 NOTICE = "Research use only. Not a medical device."
 ICON = workspace.PROJECT / "assets" / "icon.svg"
-PAGES = {
-    "Study": (
-        ("Overview", "home", "What this study is, where it stands, and what to do next."),
-        (
-            "Recordings",
-            "folder_open",
-            "Upload ECG recordings, prepare them as a study, and see what was read.",
-        ),
-        (
-            "Trace",
-            "ecg_heart",
-            "A recording on ECG paper, measured: of the study, or a file of yours.",
-        ),
-        ("Explore", "scatter_plot", "Beats as points, and their features."),
+PAGES = (
+    ("Overview", "home", "What this study is, where it stands, and what to do next."),
+    (
+        "Recordings",
+        "folder_open",
+        "Upload ECG recordings, prepare them as a study, and see what was read.",
     ),
-    "Models": (
-        (
-            "Training",
-            "model_training",
-            "Train the models of the study and watch them learn.",
-        ),
-        (
-            "Generation",
-            "vital_signs",
-            "Draw synthetic heartbeats of a person and compare them with real ones.",
-        ),
-        ("Authenticity", "verified", "Tell measured heartbeats from synthetic ones."),
-        (
-            "Identification",
-            "fingerprint",
-            "Name the person of a recording, or check who it is claimed to be.",
-        ),
+    (
+        "Trace",
+        "ecg_heart",
+        "A recording on ECG paper, measured: of the study, or a file of yours.",
     ),
-    "Outcome": (
-        (
-            "Report",
-            "description",
-            "The study in one file, for reading: data, protocol, figures, plots, versions.",
-        ),
+    ("Explore", "scatter_plot", "Beats as points, and their features."),
+    ("Training", "model_training", "Train the models of the study and watch them learn."),
+    (
+        "Generation",
+        "vital_signs",
+        "Draw synthetic heartbeats of a person and compare them with real ones.",
     ),
-}
-"""Title, icon and help of each page, by its section; the file and address are of the title."""
+    ("Authenticity", "verified", "Tell measured heartbeats from synthetic ones."),
+    (
+        "Identification",
+        "fingerprint",
+        "Name the person of a recording, or check who it is claimed to be.",
+    ),
+    (
+        "Report",
+        "description",
+        "The study in one file, for reading: data, protocol, figures, plots, versions.",
+    ),
+)
+"""Title, icon and help of each page; the file and address are of the title. They are no sections:
+Streamlit's lists of sections are no lists to a screen reader."""
 
 _INSIDE = "inside_app"
 
@@ -67,19 +58,16 @@ def draw() -> None:
     """Draw the page that the address names, within the frame."""
     st.set_page_config(page_title="CardioTwin", page_icon=str(ICON), layout="wide")
     page = st.navigation(
-        {
-            section: [
-                st.Page(
-                    f"pages/{title.lower()}.py",
-                    title=title,
-                    icon=f":material/{icon}:",
-                    help=words,
-                    default=title == "Overview",
-                )
-                for title, icon, words in pages
-            ]
-            for section, pages in PAGES.items()
-        }
+        [
+            st.Page(
+                f"pages/{title.lower()}.py",
+                title=title,
+                icon=f":material/{icon}:",
+                help=words,
+                default=title == "Overview",
+            )
+            for title, icon, words in PAGES
+        ]
     )
     st.logo(str(ICON), size="large")
     st.title(page.title)

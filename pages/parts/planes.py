@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,8 +19,9 @@ import numpy.typing as npt
 import pandas as pd
 import streamlit as st
 
-from core import projection
+from core import apart, projection
 from core.beat_set import BeatSet, concatenate, read_beats
+from core.errors import UserError
 from core.plots import points
 from core.plots.points import Group
 from core.preprocessing.features import beat_features
@@ -186,15 +187,9 @@ def _pca(source: Source, of: str) -> tuple[FloatArray, FloatArray]:
     return projection.pca(_rows(source, of))
 
 
-@st.cache_resource(show_spinner=False)
-def _queue() -> ThreadPoolExecutor:
-    """Return the one thread that waits for the processes of t-SNE, one after the other."""
-    return ThreadPoolExecutor(1)
-
-
 @st.cache_resource(max_entries=8, show_spinner=False, scope="session")
 def _tsne(source: Source, of: str) -> Future[FloatArray]:
-    return _queue().submit(projection.tsne_apart, _rows(source, of), seed=0)
+    return apart.begin(projection.tsne, _rows(source, of), seed=0)
 
 
 def plane(source: Source, of: str, method: str) -> tuple[FloatArray, tuple[str, str]]:
@@ -227,6 +222,7 @@ def plane(source: Source, of: str, method: str) -> tuple[FloatArray, tuple[str, 
         slot.empty()
     if future.exception() is not None:
         _tsne.clear()
+        raise UserError("t-SNE", "could not be computed", "Try again, or choose PCA")
     return future.result(), ("t-SNE 1 (no unit)", "t-SNE 2 (no unit)")
 
 

@@ -3,8 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.errors import UserError
-from core.projection import evenly, pca, standardised, tsne, tsne_apart
+from core.projection import evenly, pca, standardised, tsne
 from core.recording import FloatArray
 
 
@@ -60,17 +59,6 @@ def test_tsne_keeps_kinds_apart_and_repeats_itself() -> None:
     spread = max(first.std(axis=0).max(), second.std(axis=0).max())
     assert np.linalg.norm(first.mean(axis=0) - second.mean(axis=0)) > 2 * spread
     assert np.array_equal(points, tsne(beats, seed=3))
-
-
-def test_tsne_apart_is_the_same_points_of_another_process() -> None:
-    beats = two_kinds(10)
-    assert np.array_equal(tsne_apart(beats, seed=1), tsne(beats, seed=1))
-
-
-def test_a_failure_of_the_other_process_is_one_sentence() -> None:
-    beats = np.full((8, 5, 1), np.nan, dtype=np.float32)
-    with pytest.raises(UserError, match="t-SNE: could not be computed"):
-        tsne_apart(beats, seed=0)
 
 
 def test_features_are_standardised_and_missing_ones_are_the_mean() -> None:

@@ -66,14 +66,7 @@ def test_a_file_has_its_own_rate_and_is_read_once(tmp_path: Path) -> None:
     np.testing.assert_allclose(again.recording().signal, recording.signal)
 
 
-def test_a_long_file_is_read_by_another_process(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    here = trace.of_file(FILE, PrepareOptions(), tmp_path / "here")
-    monkeypatch.setattr(trace, "LONG_BYTES", 10)
-    apart = trace.of_file(FILE, PrepareOptions(), tmp_path / "apart")
-    np.testing.assert_array_equal(apart.peaks_s, here.peaks_s)
-    np.testing.assert_array_equal(apart.layers["clean"].signal, here.layers["clean"].signal)
+def test_what_is_wrong_with_a_file_is_told_and_nothing_is_kept_of_it(tmp_path: Path) -> None:
     broken = tmp_path / "broken.hea"
     broken.write_text("broken 1 250 7500\nbroken.dat 16 200/mV\n")
     with pytest.raises(UserError, match="broken"):
