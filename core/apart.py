@@ -1,7 +1,7 @@
 """Short heavy work -> processes beside the caller's, which never loads what the work needs.
 
-Filters, delineation, t-SNE and printing need libraries that make a dashboard half as large again. Work
-of minutes is for `core.jobs` instead.
+Filters, delineation, t-SNE and printing need libraries that make a dashboard half as large again.
+Work of minutes is for `core.jobs` instead.
 """
 
 from __future__ import annotations
