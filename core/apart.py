@@ -9,10 +9,13 @@ from __future__ import annotations
 import atexit
 import multiprocessing
 import os
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from types import ModuleType
 from typing import ParamSpec, TypeVar
 
 Given = ParamSpec("Given")
@@ -39,7 +42,7 @@ def begin(
         What its result, or what it raised, can be had from.
     """
     global _pool
-    with _lock:
+    with _lock, _without_main():
         try:
             if _pool is not None:
                 return _pool.submit(function, *args, **kwargs)
@@ -66,6 +69,21 @@ def run(function: Callable[Given, Told], *args: Given.args, **kwargs: Given.kwar
         return begin(function, *args, **kwargs).result()
     except BrokenProcessPool:
         return begin(function, *args, **kwargs).result()
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Let processes that begin meanwhile not run the main script, as they do by default.
+
+    In a dashboard that is the script of a page, which needs its server and all its libraries.
+    """
+    main, none = sys.modules["__main__"], ModuleType("__main__")
+    sys.modules["__main__"] = none
+    try:
+        yield
+    finally:
+        if sys.modules["__main__"] is none:
+            sys.modules["__main__"] = main
 
 
 def _end_with_parent() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -171,9 +172,7 @@ def told_values(signals: FloatArray) -> list[list[list[float]]]:
 
 def by_luck(right: int, asked: int) -> float:
     """Return how likely at least so many right answers are by guessing, each with chance 1/2."""
-    from scipy.stats import binom
-
-    return float(binom.sf(right - 1, asked, 0.5))
+    return sum(math.comb(asked, k) for k in range(right, asked + 1)) / 2**asked
 
 
 def _row_starts(beats: BeatSet, n: int) -> list[int]:

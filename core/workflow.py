@@ -48,7 +48,7 @@ from core.generating import (
 from core.options import PrepareOptions, SignalKind, parse_options
 from core.progress import Progress, Report, silent
 from core.provenance import Provenance
-from core.recording import SYNTHETIC, StrArray
+from core.recording import SYNTHETIC, FloatArray, StrArray
 from core.signal_files import check_signal_path, write_strip
 from core.study import Study, replace_folder
 from core.training import train
@@ -472,6 +472,15 @@ def read_probe(
     """
     probe = _read_probe(study, file, source_rate=source_rate)
     return probe.beats, probe.reason
+
+
+def probe_signals(study: str | Path, file: str | Path) -> FloatArray:
+    """Return the smoothed beats (n, n_samples, n_leads) of a file, cut as a study's.
+
+    Raises:
+        UserError: The file cannot be read, or is of another kind than the study.
+    """
+    return read_probe(Study.open(Path(study)), file)[0].signals
 
 
 def _read_probe(study: Study, file: str | Path, *, source_rate: float | None) -> Probe:

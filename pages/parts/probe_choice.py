@@ -9,11 +9,12 @@ from typing import Any
 
 import streamlit as st
 
+from core import apart
 from core.beat_set import read_beats
 from core.jobs import JobState
 from core.recording import FloatArray
 from core.study import Study
-from core.workflow import read_probe
+from core.workflow import probe_signals
 from pages.parts import content, generated, job_panel, opened_file, selection
 from pages.parts.words import GENERATOR_WORDS
 
@@ -245,7 +246,7 @@ def newest(study: Study, verb: str, probe: Probe) -> JobState | None:
 def _signals(folder: str, fingerprint: str, path: str, stamp: int) -> FloatArray:
     if Path(path).suffix == ".npz" and Path(path).parent == Path(folder) / "exports":
         return read_beats(Path(path)).signals
-    return read_probe(Study.open(Path(folder)), path)[0].signals
+    return apart.run(probe_signals, folder, path)
 
 
 def signals_of(study: Study, probe: Probe) -> FloatArray:

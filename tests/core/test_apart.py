@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import psutil
@@ -32,3 +34,16 @@ def test_a_killed_process_is_replaced() -> None:
         if process.pid == apart.run(os.getpid):
             process.send_signal(signal.SIGKILL)
     assert apart.run(abs, -3) == 3
+
+
+def test_the_main_script_is_not_run_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "page.py"
+    script.write_text("raise SystemExit('a page was run without its server')", encoding="utf-8")
+    main = ModuleType("__main__")
+    main.__file__ = str(script)
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    monkeypatch.setattr(apart, "_pool", None)
+    assert apart.run(abs, -2) == 2
+    assert sys.modules["__main__"] is main
