@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import zipfile
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -126,7 +127,8 @@ def write_beats(beats: BeatSet, path: Path, *, provenance: Provenance | None = N
     """
     if path.suffix.lower() not in BEATS_FORMATS:
         raise UserError(path, "is not a name for a file of beats", "End it in .npz or .csv")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{path.suffix.lower()}")
+    own = f"{os.getpid()}.{threading.get_ident()}"
+    temporary = path.with_name(f".{path.name}.{own}{path.suffix.lower()}")
     try:
         if path.suffix.lower() == ".npz":
             arrays: dict[str, Any] = {name: getattr(beats, name) for name in per_beat_fields()}

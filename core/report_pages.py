@@ -37,6 +37,7 @@ _SETTINGS: Any = {
     "pdf.fonttype": 3,
     "font.family": "DejaVu Sans",
     "font.size": 8,
+    "text.parse_math": False,
     "text.color": INK,
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,

@@ -57,6 +57,7 @@ def draw_answer(study: Study, job: JobState, probe: Probe) -> None:
     """Draw a judging that runs or failed, or what the judge said."""
     done = job_panel.outcome(study.folder, job.id, key="judge")
     if done is not None:
+        probe_choice.tell_older(study, job, "authenticity")
         judgement.draw(study, done, probe)
         probe_choice.draw_link(probe)
 

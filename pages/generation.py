@@ -50,6 +50,7 @@ ANY = "any"
 def begin(study: Study, **arguments: Any) -> str:
     """Begin a job that generates beats; return its id."""
     version = " ".join(f"{key}={value}" for key, value in sorted(arguments.items()))
+    version += f" {study.model_recipes().get(arguments['model'])}"
     people = arguments["subjects"]
     words = ("generated", arguments["model"], *(people if len(people) == 1 else ["everybody"]))
     out = study.folder / "exports" / content.file_name(*words, ending=".npz", version=version)

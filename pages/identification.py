@@ -82,6 +82,8 @@ def draw_probe(study: Study, card: dict[str, Any], people: list[str]) -> None:
     if claim is not None:
         answer.draw_claim(study, claim)
     done = job_panel.outcome(study.folder, job.id, key="identify")
+    if done is not None:
+        probe_choice.tell_older(study, job, "identifier")
     if done is not None and people:
         claimed = None if claim is None else str(claim.arguments["subject"])
         answer.draw_person(study, done, probe, card, claimed=claimed)

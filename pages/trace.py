@@ -124,9 +124,12 @@ def draw_measures(trace: Trace, token: str) -> None:
     from core.measuring import measure_rows
 
     st.subheader("Measures")
-    if trace.duration_s > LONG_S and not st.session_state.get(f"measure-{token}"):
+    pressed, asked = f"measure-{token}", f"measured-{token}"
+    if st.session_state.get(pressed):
+        st.session_state[asked] = True
+    if trace.duration_s > LONG_S and not st.session_state.get(asked):
         st.caption("A long recording: measuring it takes up to a minute.")
-        st.button("Measure", icon=":material/straighten:", key=f"measure-{token}")
+        st.button("Measure", icon=":material/straighten:", key=pressed)
         return
     slot = st.container()
     with slot, st.spinner("Measuring ..."):

@@ -145,7 +145,12 @@ def print_recordings(
     how = options or PrintOptions()
     _check(how)
     temporary = out.with_name(f".{out.name}.{os.getpid()}.pdf")
-    settings: Any = {"path.simplify": False, "pdf.fonttype": 3, "font.family": "DejaVu Sans"}
+    settings: Any = {
+        "path.simplify": False,
+        "pdf.fonttype": 3,
+        "font.family": "DejaVu Sans",
+        "text.parse_math": False,
+    }
     try:
         with (
             mpl.rc_context(settings),

@@ -173,6 +173,8 @@ def _draw_det(axis: Axes, real: Mapping[str, Any]) -> None:
         axis.plot([equal], [equal], "o", color=COLOURS[GENERATED], markersize=5)
     axis.set_xscale("symlog", linthresh=0.001)
     axis.set_yscale("symlog", linthresh=0.001)
+    for one in (axis.xaxis, axis.yaxis):
+        one.set_major_formatter("{x:g}")
     axis.set_xlim(0, 1)
     axis.set_ylim(0, 1)
     axis.set_title("Verification, recordings (DET)", fontsize=9)

@@ -152,6 +152,9 @@ def _percentiles(values: FloatArray, at: list[float]) -> list[float]:
 @st.fragment
 def _draw_feed(trace: Trace, token: str, lead: int, latest: float) -> None:
     asked = st.session_state.get(FEED_KEY, {}).get("view")
+    if TIME_KEY in st.session_state:
+        # The end of a recording, seen from near, begins later than a user may choose.
+        st.session_state[TIME_KEY] = _asked_start(latest)
     _feed(
         key=FEED_KEY,
         data=view_bytes(trace, asked, token=token, lead=lead, start_s=_asked_start(latest)),

@@ -59,7 +59,7 @@ def one_sentence() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        st.error(str(error))
+        st.error(uploads.without_folder(str(error)))
 
 
 def submit(folder: Path, verb: str, **arguments: Any) -> str:

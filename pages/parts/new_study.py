@@ -14,6 +14,7 @@ from core.errors import UserError
 from core.options import PrepareOptions, PreprocessingOptions, parse_options
 from core.readers import SUPPORTED_FORMATS
 from core.readers.check import Checked, Found, Refused, check_folder, manifest_text, write_manifest
+from core.readers.sources import MANIFEST
 from pages.parts import cleaning_preview, job_panel, options_form, sidebar, uploads, workspace
 from pages.parts.looks import emphasis
 from pages.parts.words import count
@@ -38,7 +39,8 @@ def draw() -> None:
     options = options_form.reading_options()
     try:
         with st.spinner("Looking at the files ..."):
-            checked = _check(str(folder), options["source_rate"], options["subject_from"])
+            written = _written(folder)
+            checked = _check(str(folder), written, options["source_rate"], options["subject_from"])
     except UserError as error:
         st.error(options_form.in_words(uploads.without_folder(str(error))))
         return
@@ -59,8 +61,14 @@ def draw() -> None:
 
 
 @st.cache_data(max_entries=4, show_spinner=False, scope="session")
-def _check(folder: str, source_rate: float | None, subject_from: Any) -> Checked:
+def _check(folder: str, written: int, source_rate: float | None, subject_from: Any) -> Checked:
     return check_folder(Path(folder), source_rate=source_rate, subject_from=subject_from)
+
+
+def _written(folder: Path) -> int:
+    """Return when the folder's own manifest, which holds corrections, was written; 0 if never."""
+    path = folder / MANIFEST
+    return path.stat().st_mtime_ns if path.is_file() else 0
 
 
 def _once_more() -> Path | None:

@@ -239,7 +239,22 @@ def file_asked(job: JobState) -> Path:
 def newest(study: Study, verb: str, probe: Probe) -> JobState | None:
     """Return the last job that looked at a probe; None if none did."""
     jobs = job_panel.of_verb(study.folder, verb)
-    return next((job for job in jobs if file_asked(job).name == probe.file.name), None)
+    return next((job for job in jobs if _asks_for(job, probe)), None)
+
+
+def tell_older(study: Study, job: JobState, model: str) -> None:
+    """Say so where a model was trained after a job asked it."""
+    if (study.model_folder(model) / "card.json").stat().st_mtime > job.created:
+        st.warning("The models were trained anew since this answer: ask again.")
+
+
+def _asks_for(job: JobState, probe: Probe) -> bool:
+    """Tell whether a job looks at a probe; uploads of one name are of several people."""
+    asked = file_asked(job)
+    if probe.kind == OF_FILE:
+        return asked == probe.file
+    # The study may have been moved.
+    return asked.name == probe.file.name and asked.parent.name == probe.file.parent.name
 
 
 @st.cache_data(max_entries=8, show_spinner=False, scope="session")

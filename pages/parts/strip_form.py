@@ -32,6 +32,7 @@ ROWS_A_PAGE_S = 10.0
 def begin(study: Study, ending: str, **arguments: Any) -> str:
     """Begin a job that makes a strip; return its id."""
     told = " ".join(f"{key}={value}" for key, value in sorted(arguments.items()))
+    told += f" {study.model_recipes().get(arguments['model'])}"
     words = ("strip", arguments["model"], *arguments["subjects"])
     # Of a WFDB record's name, these letters are allowed.
     name = re.sub(r"[^A-Za-z0-9_-]", "_", content.file_name(*words, ending="", version=told))

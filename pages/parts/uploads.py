@@ -7,6 +7,7 @@ import re
 import shutil
 import uuid
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -101,7 +102,7 @@ def _members(file: Uploaded) -> list[Incoming]:
         )
     top = PurePosixPath(PurePosixPath(file.name).stem)
     return [
-        Incoming(top / _inside(e.filename), e.file_size, lambda e=e: archive.open(e))  # type: ignore[misc]
+        Incoming(_inside(f"{top / e.filename}"), e.file_size, lambda e=e: archive.open(e))  # type: ignore[misc]
         for e in entries
     ]
 
@@ -174,9 +175,10 @@ def store(files: Sequence[Incoming], *, loose_folder: str) -> Path:
             with file.open() as source, target.open("wb") as sink:
                 while block := source.read(COPY_BYTES):
                     sink.write(block)
-    except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        words = getattr(error, "strerror", None) or error
         raise UserError(
-            file.path, f"cannot be stored ({error})", "Upload it again, not zipped"
+            file.path, f"cannot be stored ({words})", "Upload it again, not zipped"
         ) from None
     return folder
 
@@ -213,8 +215,9 @@ def unstage(*, keep: bool = False) -> None:
 
 def without_folder(message: str) -> str:
     """Return a message with uploaded files named as the user knows them."""
-    folder = re.escape(f"{workspace()}{os.sep}{UPLOADS}{os.sep}")
-    return re.sub(rf"{folder}\w+{os.sep}\w+{os.sep}(?:(?:{PROBE}|{LOOSE}){os.sep})?", "", message)
+    folder = re.escape(f"{workspace()}{os.sep}{UPLOADS}{os.sep}") + rf"\w+{os.sep}\w+"
+    message = re.sub(rf"{folder}{os.sep}(?:(?:{PROBE}|{LOOSE}){os.sep})?", "", message)
+    return re.sub(folder, "Upload", message)
 
 
 def session_folder() -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -60,7 +61,12 @@ def list_studies() -> list[StudyEntry]:
         and not path.name.startswith(".")
         and ((path / STUDY_FILE).is_file() or (path / "runs").is_dir())
     ]
-    return [_entry(path, _version(path / STUDY_FILE) or _version(path / "runs")) for path in found]
+    return [_entry(path, _version(path / STUDY_FILE) or _newest_job(path)) for path in found]
+
+
+def _newest_job(folder: Path) -> int:
+    """Return what changes with each job of a folder; a job is there once it is described."""
+    return max(map(_version, folder.glob("runs/*/job.json")), default=0)
 
 
 def _version(path: Path) -> int:
@@ -189,5 +195,7 @@ def _forget_old_uploads(folder: Path) -> None:
     if not folder.is_dir():
         return
     for path in folder.iterdir():
-        if time.time() - path.stat().st_mtime > UPLOADS_KEPT_S:
-            shutil.rmtree(path, ignore_errors=True)
+        # Another session may be doing the same.
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > UPLOADS_KEPT_S:
+                shutil.rmtree(path, ignore_errors=True)

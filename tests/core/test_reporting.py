@@ -217,6 +217,21 @@ def test_same_study_same_bytes(ending: str, study: Study, tmp_path: Path) -> Non
     assert [p.name for p in (tmp_path / "a").iterdir()] == [f"report{ending}"]
 
 
+@pytest.mark.parametrize("name", [r"$\q$", "$_$"])
+def test_names_are_words_not_formulas(name: str, tmp_path: Path) -> None:
+    from core.plots.report_plots import draw_counts
+    from core.report_pages import Section as Part
+    from core.report_pages import as_html, write_pdf
+
+    def draw(figure: Any) -> None:
+        draw_counts(figure, {"train": {name: 3}}, x_title="Subject")
+
+    parts = [Part("S", [Picture("P", "alt", "", draw)])]
+    assert f">{name}<" in as_html("T", "", "", parts)
+    write_pdf(tmp_path / "page.pdf", "T", "", name, parts)
+    assert (tmp_path / "page.pdf").is_file()
+
+
 def test_ticks_keep_their_digits() -> None:
     """Coordinates are rounded to save room; what a picture says is not."""
     from core.report_pages import Section as Part

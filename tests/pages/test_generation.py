@@ -120,6 +120,20 @@ def test_the_first_visit_generates_everybody_by_itself(
     assert submitted.verbs() == ["generate"], "once"
 
 
+def test_a_model_that_was_trained_anew_draws_into_another_file(
+    trained: Path, submitted: Submitted, open_page: OpenPage
+) -> None:
+    """What was taken from the older file, and said of it, is not taken for the new one's."""
+    outs = []
+    for seed in (0, 1):
+        shutil.rmtree(trained / "runs", ignore_errors=True)
+        card = trained / "models" / "gan" / "card.json"
+        write_json(card, json.loads(card.read_text()) | {"recipe": {"format": 1, "seed": seed}})
+        open_page("generation", subject="S02")
+        outs.append(submitted.of("generate")["out"])
+    assert outs[0] != outs[1]
+
+
 def test_another_subject_is_shown_at_once_from_a_generation_of_everybody(
     trained: Path, submitted: Submitted, open_page: OpenPage
 ) -> None:

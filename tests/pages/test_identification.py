@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from core.evaluation import identification
 from core.gallery import list_gallery
 from core.options import MODEL_FORMATS
 from core.study import Study
+from pages.parts import probe_choice
 from pages.parts.answer import LEAST, MOST, marked_beats
 from tests.pages.conftest import Submitted, answer, chart, check, words, write_job
 
@@ -463,3 +465,21 @@ def test_a_label_study_names_labels_and_has_no_gallery(trained: Path, open_page:
     ]
     assert by_method["Method"].tolist() == ["network and trees"]
     assert chart(app)["data"][0]["type"] == "heatmap"
+
+
+def test_an_answer_of_models_from_before_is_told_to_be_old(
+    trained: Path, open_page: OpenPage
+) -> None:
+    assert not open_page("identification").warning
+    card = trained / "models" / "identifier" / "card.json"
+    os.utime(card, (time.time() + 9, time.time() + 9))
+    (warned,) = open_page("identification").warning
+    assert warned.value.startswith("The models were trained anew since this answer")
+
+
+def test_another_file_of_the_same_name_has_no_answer_yet(trained: Path, tmp_path: Path) -> None:
+    ann, bob = tmp_path / "1" / "day_1.edf", tmp_path / "2" / "day_1.edf"
+    write_job(trained, "identify", {"files": [str(ann)]}, result={"results": [answer(ann)]})
+    study = Study.open(trained)
+    assert probe_choice.newest(study, "identify", probe_choice.of_file(ann)) is not None
+    assert probe_choice.newest(study, "identify", probe_choice.of_file(bob)) is None

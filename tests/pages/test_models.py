@@ -16,6 +16,8 @@ from core.study import Study
 from tests.pages.conftest import Submitted, check, words, write_job
 
 OpenPage = Callable[..., AppTest]
+FORM = {"generate-form": True}
+"""The form of generation is open."""
 
 
 @pytest.mark.parametrize(
@@ -33,8 +35,7 @@ def test_every_combination_of_generation_reaches_the_job(
     table = pd.read_parquet(trained / "beats.parquet")
     table["partition"] = "train"
     table.to_parquet(trained / "beats.parquet")
-    app = open_page("generation")
-    app.selectbox(key="generate-subject").select("S02")
+    app = open_page("generation", subject="S02", **FORM)
     app.number_input(key="generate-number").set_value(12)
     app.selectbox(key="generate-model").select(model)
     app.selectbox(key="generate-days").select(days)
@@ -52,20 +53,8 @@ def test_a_new_day_is_offered_only_where_days_are_known_to_differ(
 ) -> None:
     kept = Study.open(trained).beat_table.query("partition == 'train'")
     assert kept.groupby("subject")["recording_name"].nunique().max() == 1
-    app = open_page("generation")
+    app = open_page("generation", **FORM)
     assert app.selectbox(key="generate-days").options == ["as on the recorded days"]
-
-
-def test_the_first_visit_generates_without_being_asked(
-    trained: Path, submitted: Submitted, open_page: OpenPage
-) -> None:
-    for job in (trained / "runs").iterdir():
-        (job / "job.json").unlink()
-    app = open_page("generation")
-    assert submitted.verbs() == ["generate"]
-    assert submitted.of("generate")["model"] == "gan"
-    app.run()
-    assert submitted.verbs() == ["generate"]
 
 
 @pytest.mark.parametrize(
@@ -75,16 +64,17 @@ def test_a_failed_job_shows_its_message_as_it_is(
     page: str, verb: str, trained: Path, open_page: OpenPage
 ) -> None:
     message = "a.dat: holds no signal. Give another file."
-    write_job(trained, verb, {"study": str(trained)}, status="failed", message=message)
-    app = open_page(page)
+    path = str(trained / "exports" / "generated.npz")
+    asked = {"file": path} if verb == "authenticate" else {"files": [path]}
+    write_job(trained, verb, asked, status="failed", message=message)
+    app = open_page(page, **{"probe-kind": "Generated beats"})
     assert message in [e.value for e in app.error]
 
 
 def test_real_beats_of_a_person_are_judged(
     trained: Path, submitted: Submitted, open_page: OpenPage
 ) -> None:
-    app = open_page("authenticity")
-    app.selectbox(key="judge-subject").select("S03").run()
+    app = open_page("authenticity", subject="S03", **{"probe-kind": "A recording of the study"})
     next(b for b in app.button if b.label == "Judge").click().run()
     check(app)
     beats = read_beats(Path(submitted.of("authenticate")["file"]))
@@ -95,24 +85,10 @@ def test_real_beats_of_a_person_are_judged(
 def test_generated_beats_are_judged(
     trained: Path, submitted: Submitted, open_page: OpenPage
 ) -> None:
-    app = open_page("authenticity", **{"judge-kind": "Generated beats"})
-    next(b for b in app.button if b.label == "Judge").click().run()
+    app = open_page("authenticity", **{"probe-kind": "Generated beats"})
+    next(b for b in app.button if b.label == "Judge again").click().run()
     check(app)
     assert submitted.of("authenticate")["file"].endswith("generated.npz")
-
-
-def test_an_uploaded_file_is_judged(
-    trained: Path, submitted: Submitted, open_page: OpenPage
-) -> None:
-    app = open_page("authenticity", **{"judge-kind": "A file"})
-    content = (trained / "exports" / "generated.npz").read_bytes()
-    app.file_uploader(key="judge-upload").upload("beats.npz", content)
-    app.run()
-    next(b for b in app.button if b.label == "Judge").click().run()
-    check(app)
-    path = Path(submitted.of("authenticate")["file"])
-    assert path.read_bytes() == content
-    assert path.is_relative_to(trained.parents[1] / "uploads")
 
 
 @pytest.mark.parametrize("missing", MODEL_NAMES)

@@ -178,3 +178,17 @@ def test_a_study_on_its_way_already_has_its_title(study: Path) -> None:
     entry = next(e for e in places.list_studies() if e.folder == folder)
     assert entry.title == "My cohort"
     assert not entry.prepared
+
+
+def test_a_study_on_its_way_has_its_title_as_soon_as_its_job_is_told(workspace: Path) -> None:
+    folder = workspace / "studies" / "My-study"
+    (folder / "runs").mkdir(parents=True)
+    assert places.list_studies()[0].title == "My-study"
+    write_job(folder, "prepare", {"name": "My study!"}, status="queued")
+    assert places.list_studies()[0].title == "My study!"
+    (job,) = (folder / "runs").iterdir()
+    told = (job / "job.json").read_text()
+    (job / "job.json").unlink()
+    assert places.list_studies()[0].title == "My-study"
+    (job / "job.json").write_text(told)
+    assert places.list_studies()[0].title == "My study!"

@@ -302,6 +302,22 @@ def test_a_failed_preparation_is_tried_again_without_an_upload(
     assert stored(submitted) == {"Ann/a.csv"}
 
 
+def test_what_was_corrected_is_still_there_when_it_is_tried_again(
+    study: Path, submitted: Submitted, open_page: OpenPage
+) -> None:
+    app = new_study(open_page, {"a.csv": signal()})
+    app.text_input(key="loose-person").input("Ann")
+    app.text_input(key="new-title").input("Mine")
+    prepare(app)
+    (job,) = (study.parent / "Mine" / "runs").iterdir()
+    state = json.loads((job / "state.json").read_text()) | {"status": "failed", "message": "No."}
+    (job / "state.json").write_text(json.dumps(state))
+    app.run()
+    app.button(key="change-options").click().run()
+    check(app)
+    assert app.session_state["manifest_table"][1]["Subject"].tolist() == ["Ann"]
+
+
 def test_what_is_corrected_becomes_the_manifest(tmp_path: Path) -> None:
     for name in ("Ann", "Bob"):
         (tmp_path / name).mkdir()
@@ -345,13 +361,37 @@ def test_a_zip_cannot_write_outside_its_folder(name: str) -> None:
         uploads.gather([File(zipped(name))])
 
 
+def test_a_name_of_dots_is_no_way_out_of_its_folder() -> None:
+    class File(io.BytesIO):
+        size = 1
+        name = "...zip"
+
+    with pytest.raises(UserError, match="outside its folder"):
+        uploads.gather([File(zipped("a/b.csv"))])
+
+
+def test_a_file_that_is_damaged_within_a_zip_is_told(workspace: Path) -> None:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a/b.csv", signal(height=1))
+    content = bytearray(target.getvalue())
+    content[40:60] = b"\xff" * 20
+
+    class File(io.BytesIO):
+        size = 1
+        name = "x.zip"
+
+    with pytest.raises(UserError, match="cannot be stored"):
+        uploads.store(uploads.gather([File(bytes(content))]), loose_folder="unnamed")
+
+
 def test_a_damaged_zip_and_no_file_are_told(
     study: Path, submitted: Submitted, open_page: OpenPage
 ) -> None:
     app = new_study(open_page, {"a.zip": b"no zip"})
     assert "a.zip: is no readable zip" in app.error[0].value
     app = new_study(open_page, {"notes.md": b"hello"})
-    assert "holds no ECG recording" in app.error[0].value
+    assert app.error[0].value.startswith("Upload: holds no ECG recording")
     assert submitted.calls == []
 
 

@@ -69,6 +69,27 @@ def test_it_begins_at_the_time_asked_for(open_page: Callable[..., AppTest], stud
     assert paper(app)["start"] == 0.0
 
 
+def test_the_end_seen_from_near_stays_in_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The paper may then begin later than the field lets a user choose."""
+    monkeypatch.setattr(ecg_paper, "_feed", lambda **_: None)
+    monkeypatch.setattr(ecg_paper, "view_bytes", lambda *_, **__: b"")
+
+    def page() -> None:
+        import streamlit as st
+
+        from pages.parts import ecg_paper
+
+        st.button("moved", on_click=ecg_paper._moved)
+        ecg_paper._draw_feed(None, "token", 0, 29.0)  # type: ignore[arg-type]
+
+    app = AppTest.from_function(page)
+    app.session_state[ecg_paper.FEED_KEY] = {"view": {"start": 29.4}}
+    app.run()
+    app.button[0].click().run()
+    assert not app.exception
+    assert app.number_input(key="t").value == 29.0
+
+
 def test_time_is_kept_within_the_recording(open_page: Callable[..., AppTest], study: Path) -> None:
     app = open_page("trace", t=1e9)
     assert paper(app)["start"] == paper(app)["duration"] - 1
@@ -83,6 +104,24 @@ def test_a_file_is_shown_measured_and_named(
     assert app.table[0].value.iloc[:, 0].tolist()[0] == "Heart rate"
     next(b for b in app.button if b.label == "Who is it?").click().run()
     assert submitted.of("identify")["files"] == [str(FILE)]
+
+
+def test_a_long_recording_is_measured_once_asked_and_stays_measured(
+    open_page: Callable[..., AppTest], study: Path, tmp_path: Path
+) -> None:
+    at = np.arange(3700 * 50) / 50
+    wave = np.exp(-((((at % 0.8) - 0.4) / 0.02) ** 2))
+    file = tmp_path / "long.csv"
+    file.write_text(
+        "\n".join(["time,I", *(f"{t:.2f},{v:.3f}" for t, v in zip(at, wave, strict=True))])
+    )
+    app = open_page("trace", **{"trace-kind": OF_FILE, opened_file.FILE_KEY: str(file)})
+    assert not len(app.table)
+    next(b for b in app.button if b.label == "Measure").click().run()
+    check(app)
+    assert app.table[0].value.iloc[0, 1].startswith("75 a minute")
+    app.number_input(key="t").set_value(3.0).run()
+    assert len(app.table) == 1
 
 
 def test_without_a_file_it_says_what_to_do(open_page: Callable[..., AppTest], study: Path) -> None:

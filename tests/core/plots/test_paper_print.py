@@ -254,6 +254,12 @@ def test_missing_signal_is_not_drawn(tmp_path: Path) -> None:
     assert ends[1][0] - ends[0][1] == pytest.approx(50, abs=TRUE_MM)
 
 
+def test_names_are_words_not_formulas(tmp_path: Path) -> None:
+    odd = replace(made([r"$\q$"]), subject="$_$", path=Path(r"$\q$.csv"))
+    print_recording(odd, tmp_path / "page.pdf")
+    assert (tmp_path / "page.pdf").is_file()
+
+
 def test_same_recording_same_bytes(tmp_path: Path) -> None:
     contents = set()
     for name in ("a.pdf", "b.pdf"):
