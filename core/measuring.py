@@ -150,15 +150,18 @@ def measure_rows(measures: dict[str, Any]) -> list[tuple[str, str]]:
     rows = [
         ("Heart rate", _span(rate["mean"], rate["min"], rate["max"], "a minute")),
         ("RR interval", _span(rr["mean"], rr["min"], rr["max"], "ms")),
-        ("RR median, SD", f"{_number(rr['median'])} ms, {_number(rr['sd'])} ms"),
-        ("SDNN, RMSSD", f"{_number(hrv['sdnn_ms'])} ms, {_number(hrv['rmssd_ms'])} ms"),
+        ("RR median, SD of all", f"{_number(rr['median'])} ms, {_number(rr['sd'])} ms"),
+        (
+            "SDNN, RMSSD of normal RR",
+            f"{_number(hrv['sdnn_ms'])} ms, {_number(hrv['rmssd_ms'])} ms",
+        ),
         ("pNN50", f"{_number(pnn50)} %"),
         *((words, f"{_number(intervals[key])} ms") for key, words in INTERVAL_WORDS.items()),
         ("QTc (Bazett)", f"{_number(intervals['qtc'])} ms"),
         ("QTc (Fridericia)", f"{_number(intervals['qtc_fridericia'])} ms"),
         ("Signal quality", f"{judged['verdict']}, {judged['score']:.2f} of 1"),
         ("Signal to noise", f"{_number(judged['snr_db'])} dB"),
-        ("Beats", f"{measures['beats']}, of which {measures['beats_rejected']} are not used"),
+        ("Beats", f"{measures['beats']} found, {measures['beats_rejected']} not used"),
         ("Length", f"{measures['duration_s']:g} s at {measures['sampling_rate']:g} Hz"),
         ("Lead", ", ".join(measures["leads"])),
     ]

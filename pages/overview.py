@@ -37,7 +37,7 @@ def draw_facts(study: Study) -> None:
     found = content.summary(study)
     st.header(study.info.name)
     with st.grid(4, min_column_width=150):
-        st.metric("People", found["subjects"], border=True)
+        st.metric("Subjects", found["subjects"], border=True)
         st.metric("Recordings", found["recordings_used"], border=True)
         st.metric("Beats", f"{found['beats']:,}", border=True)
         minutes = study.recordings["duration_s"].sum() / 60

@@ -119,30 +119,35 @@ def open_trace(study: Study, probe: Probe) -> tuple[Trace, str]:
     return found, _kept(*words).name
 
 
-def draw_measures(trace: Trace, token: str) -> None:
-    """Draw rate, intervals, variability and quality; of a long recording when asked."""
+def draw_measures(trace: Trace, token: str) -> tuple[str, ...]:
+    """Draw rate, intervals, variability and quality; of a long recording when asked.
+
+    Returns:
+        The remarks that were shown.
+    """
     from core.measuring import measure_rows
 
-    st.subheader("Measures")
+    st.header("Measures")
     pressed, asked = f"measure-{token}", f"measured-{token}"
     if st.session_state.get(pressed):
         st.session_state[asked] = True
     if trace.duration_s > LONG_S and not st.session_state.get(asked):
         st.caption("A long recording: measuring it takes up to a minute.")
         st.button("Measure", icon=":material/straighten:", key=pressed)
-        return
+        return ()
     slot = st.container()
     with slot, st.spinner("Measuring ..."):
         measures = _measures(token, trace)
     rows = measure_rows(measures)
-    slot.table({"": [name for name, _ in rows], "Value": [value for _, value in rows]})
+    slot.table({"Measure": [name for name, _ in rows], "Value": [value for _, value in rows]})
     for remark in measures["remarks"]:
         slot.caption(remark)
+    return tuple(measures["remarks"])
 
 
-def draw_next(study: Study, probe: Probe, trace: Trace, token: str) -> None:
+def draw_next(study: Study, probe: Probe, trace: Trace, token: str, told: tuple[str, ...]) -> None:
     """Draw what can be done with the recording: name the person, print it."""
-    st.subheader("Next")
+    st.header("Next")
     if not study.has_model("identifier"):
         st.caption("Who it is can be told once the study is trained.")
         st.page_link(TRAINING_PAGE, label="Train the models", icon=":material/model_training:")
@@ -160,7 +165,8 @@ def draw_next(study: Study, probe: Probe, trace: Trace, token: str) -> None:
             name = content.file_name(trace.name, f"{start:g}s", ending=".pdf")
             st.download_button("Save the PDF", data, file_name=name, icon=":material/download:")
     for remark in trace.remarks:
-        st.caption(remark)
+        if remark not in told:
+            st.caption(remark)
 
 
 def draw(study: Study) -> None:
@@ -184,9 +190,9 @@ def draw(study: Study) -> None:
         ecg_paper.draw(trace, token=f"{token}-{lead}", lead=lead)
         measures, more = st.columns([3, 2])
         with measures:
-            draw_measures(trace, token)
+            told = draw_measures(trace, token)
         with more:
-            draw_next(study, probe, trace, token)
+            draw_next(study, probe, trace, token, told)
 
 
 frame.ensure_app()

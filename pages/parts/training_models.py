@@ -42,7 +42,7 @@ def draw(study: Study) -> None:
     name = st.segmented_control(
         "Model", trained, default=trained[0], required=True, key="model-shown"
     )
-    st.subheader(MODEL_WORDS[name])
+    st.header(MODEL_WORDS[name])
     card = study.card(name)
     for words in card.get("alarms", []):
         st.warning(words)

@@ -35,7 +35,7 @@ PAGES = (
     *("Generation", "Authenticity", "Identification", "Report"),
 )
 KNOWN_UPSTREAM = {"svg-img-alt", "presentation-role-conflict"}
-SHORT_MS, LONG_MS = 60_000, 400_000
+SHORT_MS, LONG_MS = 60_000, 240_000
 SETTLE_MS, HEARD_MS = 1_000, 20_000
 DESK_PX, PHONE_PX, TALL_PX = 1280, 390, 1400
 MOST_TABS = 150

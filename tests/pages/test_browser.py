@@ -127,7 +127,7 @@ def test_a_clinician_reads_one_file_with_the_keyboard_alone(
     tab_to(page, page.get_by_role("button", name="Who is it?"))
     page.keyboard.press("Enter")
     at(page, "Identification")
-    see(page, "cannot be told", timeout=LONG_MS)
+    see(page, "Cannot tell", timeout=LONG_MS)
     sound(page)
 
 
@@ -192,7 +192,7 @@ def test_a_researcher_goes_from_upload_to_identification(
 
     go(page, "Authenticity")
     see(page, "mean over", timeout=LONG_MS)
-    drawn(page, 1)
+    drawn(page, 2)
     sound(page)
 
     go(page, "Identification")
