@@ -359,7 +359,9 @@ def _fit_autoencoder(study: Study, options: TrainOptions, checkpoint: Path, repo
 
 
 def _shown_beats(beats: BeatSet) -> tuple[str, FloatArray]:
-    """Return the subject of most train beats, and some of its beats, far apart."""
+    """Return the subject of most train beats, and some of its beats, far apart; none of none."""
+    if not len(beats):
+        return "", beats.signals
     names, counts = np.unique(beats.subject, return_counts=True)
     subject = str(names[counts.argmax()])
     own = np.flatnonzero(beats.subject == subject)
