@@ -16,7 +16,7 @@ const LINE_PX = 19
 const OVERVIEW_PX = 44
 const LEAST_GRID_PX = 3 // finer than this, a grid is a grey area
 const ASK_EVERY_MS = 60
-const TOLD_AFTER_MS = 400
+const TOLD_AFTER_MS = 60
 const LOST_AFTER_MS = 3000
 const MISSING = -32768
 const STEPS_S = [0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400]
@@ -526,10 +526,17 @@ class Paper {
       }, ASK_EVERY_MS)
     }
     clearTimeout(this.told)
-    this.told = setTimeout(() => {
-      this.ask(true)
-      this.summarise()
-    }, TOLD_AFTER_MS)
+    this.told = setTimeout(() => this.tell(), TOLD_AFTER_MS)
+  }
+
+  // It stands still: the address and the finest detail follow, once an answer under way is there.
+  tell() {
+    if (this.waiting) {
+      this.told = setTimeout(() => this.tell(), TOLD_AFTER_MS)
+      return
+    }
+    this.ask(true)
+    this.summarise()
   }
 
   clamp() {
