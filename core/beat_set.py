@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import threading
 import zipfile
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -16,6 +14,7 @@ import pandas as pd
 from core.errors import UserError
 from core.provenance import NOTICE, Provenance
 from core.recording import FloatArray, IntArray, StrArray
+from core.whole_file import written_whole
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -127,9 +126,7 @@ def write_beats(beats: BeatSet, path: Path, *, provenance: Provenance | None = N
     """
     if path.suffix.lower() not in BEATS_FORMATS:
         raise UserError(path, "is not a name for a file of beats", "End it in .npz or .csv")
-    own = f"{os.getpid()}.{threading.get_ident()}"
-    temporary = path.with_name(f".{path.name}.{own}{path.suffix.lower()}")
-    try:
+    with written_whole(path) as temporary:
         if path.suffix.lower() == ".npz":
             arrays: dict[str, Any] = {name: getattr(beats, name) for name in per_beat_fields()}
             arrays |= {name: np.asarray(text) for name, text in _told(provenance).items()}
@@ -143,13 +140,6 @@ def write_beats(beats: BeatSet, path: Path, *, provenance: Provenance | None = N
                 )
         else:
             _as_table(beats, provenance).to_csv(temporary, index=False, float_format="%.7g")
-        temporary.replace(path)
-    except OSError as error:
-        raise UserError(
-            path, f"cannot be written ({error.strerror})", "Choose a folder that you may write to"
-        ) from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def is_exported(path: Path) -> bool:

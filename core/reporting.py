@@ -6,7 +6,6 @@ commands it was made.
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from core.plots.signals import Panel, Scale
 from core.plots.style import GENERATED, REAL, SMOOTHED
 from core.report_pages import Cell, Commands, Picture, Section, Table, as_html, write_pdf
 from core.study import Study, read_json
+from core.whole_file import written_whole
 
 NOTICE = "Research use only. Not a medical device."
 REPORT_FORMATS = (".html", ".pdf")
@@ -111,23 +111,15 @@ def write_report(study: Study, out: Path) -> dict[str, Any]:
     ending = out.suffix.lower()
     if ending not in REPORT_FORMATS:
         raise UserError(out, "is not a name for a report", "End it in .html or .pdf")
-    temporary = out.with_name(f".{out.name}.{os.getpid()}{ending}")
     title, foot = study.info.name, f"CardioTwin {__version__}. {NOTICE}"
     if study.info.simulated:
         foot += " The data are simulated: no person was measured."
-    try:
+    with written_whole(out) as temporary:
         sections = list(sections_of(study))
         if ending == ".html":
             temporary.write_text(as_html(title, NOTICE, foot, sections), encoding="utf-8")
         else:
             write_pdf(temporary, title, NOTICE, foot, sections)
-        temporary.replace(out)
-    except OSError as error:
-        raise UserError(
-            out, f"cannot be written ({error.strerror})", "Choose a folder that you may write to"
-        ) from None
-    finally:
-        temporary.unlink(missing_ok=True)
     return {"file": str(out), "study": study.info.name, "bytes": out.stat().st_size}
 
 

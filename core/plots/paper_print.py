@@ -6,7 +6,6 @@ rhythm strip of II, one lead as rows that follow one another, several leads as a
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from core.preprocessing import filters
 from core.preprocessing.leads import choose_leads
 from core.recording import MILLIVOLT, SIMULATED, FloatArray, Recording
 from core.recording import SYNTHETIC as SYNTHETIC_REMARK
+from core.whole_file import written_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -144,28 +144,20 @@ def print_recordings(
     check_pdf_path(out)
     how = options or PrintOptions()
     _check(how)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.pdf")
     settings: Any = {
         "path.simplify": False,
         "pdf.fonttype": 3,
         "font.family": "DejaVu Sans",
         "text.parse_math": False,
     }
-    try:
-        with (
-            mpl.rc_context(settings),
-            PdfPages(temporary, metadata={"Title": out.stem, "CreationDate": None}) as pdf,
-        ):
-            for recording, measures in recordings:
-                for page in _pages(recording, measures, leads, how):
-                    pdf.savefig(page)
-        temporary.replace(out)
-    except OSError as error:
-        raise UserError(
-            out, f"cannot be written ({error.strerror})", "Choose a folder that you may write to"
-        ) from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    with (
+        written_whole(out) as temporary,
+        mpl.rc_context(settings),
+        PdfPages(temporary, metadata={"Title": out.stem, "CreationDate": None}) as pdf,
+    ):
+        for recording, measures in recordings:
+            for page in _pages(recording, measures, leads, how):
+                pdf.savefig(page)
 
 
 def _check(how: PrintOptions) -> None:

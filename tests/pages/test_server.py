@@ -24,13 +24,9 @@ from streamlit.testing.v1 import AppTest
 from core import cluster
 from core.errors import UserError
 from pages.parts import server
-from tests.pages.browser import CHROMIUM, FLAGS, idle, sound
+from tests.pages.browser import CHROMIUM, FLAGS, PAGES, idle, sound
 from tests.pages.conftest import PROJECT
 
-NAMES = (
-    *("Overview", "Recordings", "Trace", "Explore", "Training"),
-    *("Generation", "Authenticity", "Identification", "Report"),
-)
 BROKEN = """
 import streamlit as st
 from core.errors import UserError
@@ -186,7 +182,7 @@ def test_pages_keep_to_the_policy_and_ask_nobody_else(
         lambda m: refused.append(m.text) if "Content Security Policy" in m.text else None,
     )
     page.on("request", lambda request: hosts.add(request.url.split("/")[2]))
-    for name in NAMES:
+    for name in PAGES:
         page.goto(f"{address}/{'' if name == 'Overview' else name.lower()}")
         page.get_by_test_id("stMain").get_by_role("heading", name=name, exact=True).wait_for()
         idle(page)
